@@ -1,1 +1,5 @@
+//! Preclear: a customs pre-clearance gateway for posts.
+#![forbid(unsafe_code)]
 
+pub mod domain;
+pub mod error;

@@ -1,0 +1,19 @@
+//! The pure heart: what a declaration is, what makes it sound, what its states mean.
+//!
+//! Nothing here reads a clock, a file, a socket or a database, and nothing here imports another
+//! module of this crate. Policy (merging notices, retry delays, the breaker, which tracking event
+//! a status stands for) is functions of values, so that tables can test it; the stations around
+//! it only carry values in and effects out.
+
+pub mod clearance;
+pub mod declaration;
+pub mod delivery;
+pub mod fact;
+pub mod fault;
+pub mod ids;
+pub mod json;
+pub mod masked;
+pub mod record;
+pub mod security;
+pub mod text;
+pub mod time;
