@@ -135,7 +135,6 @@ pub struct Charge {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
     /// Amount.
-    #[serde(with = "rust_decimal::serde::str")]
     pub amount: Decimal,
     /// ISO 4217.
     #[serde(default, skip_serializing_if = "Option::is_none")]
