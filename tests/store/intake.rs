@@ -79,6 +79,26 @@ async fn replay_conflict_known_and_keys() {
 }
 
 #[tokio::test]
+async fn a_fault_in_the_middle_leaves_nothing_of_a_declaration() {
+    let rig = Rig::new("middle").await;
+    let good = declaration(1);
+    rig.accept(&good).await;
+    // Its second message has an id that is taken: the fault comes after the declaration, its bodies, its
+    // filing and its first message were written.
+    let mut bad = declaration_on(2, day(), &["first", "second"]);
+    bad.key = Some(key("k", 1));
+    bad.filings[0].messages[1].message_id = message_of(&good);
+    let (failed, other) = tokio::join!(rig.store.accept(bad.clone()), rig.store.accept(declaration(3)));
+    assert!(matches!(failed, Err(StoreError::Fault(_))), "{failed:?}");
+    assert!(matches!(other, Ok(Accepted::Stored)), "its neighbour in the commit stands");
+    assert!(rig.store.item("KRA", item(2)).await.expect("read").is_none());
+    assert_eq!(rig.due(later(0)).await.len(), 2);
+    bad.filings[0].messages[1].message_id = preclear::domain::ids::MessageId::new();
+    assert!(matches!(rig.accept(&bad).await, Accepted::Stored), "neither its key nor its references are taken");
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn two_posts_with_one_s10_do_not_share_a_reference() {
     let rig = Rig::new("lrn").await;
     assert!(matches!(rig.accept(&declaration(3)).await, Accepted::Stored));
