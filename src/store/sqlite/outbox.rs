@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col::{self, ms};
+use super::job::{Fail, Tx};
 use super::signals::Wake;
-use super::writer::{Fail, Tx};
 use super::{Sqlite, StoreError};
 use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId};
@@ -32,7 +32,13 @@ pub(super) struct Waiting {
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn due(&self, broker: String, now: Timestamp, busy: HashSet<MessageId>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    pub(in crate::store) async fn due(
+        &self,
+        broker: String,
+        now: Timestamp,
+        busy: HashSet<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
         self.read(move |conn| Ok(due(conn, &broker, now, &busy, limit)?)).await
     }
 
@@ -148,9 +154,10 @@ pub(super) fn waiting(tx: &Tx<'_>, message: MessageId) -> rusqlite::Result<Optio
 
 /// What was being sent when the process died may have arrived: it is in doubt, and the attempt counts.
 fn recover(tx: &Tx<'_>, now: Timestamp) -> Result<usize, Fail> {
-    let sending = tx.rows("SELECT broker, message_id FROM outbox WHERE state = 'sending' AND state <> 'queued' LIMIT ?1", [RECOVER_STEP], |row| {
-        Ok((row.get::<_, String>(0)?, MessageId(col::id(row, 1)?)))
-    })?;
+    let sending =
+        tx.rows("SELECT broker, message_id FROM outbox WHERE state = 'sending' AND state <> 'queued' LIMIT ?1", [RECOVER_STEP], |row| {
+            Ok((row.get::<_, String>(0)?, MessageId(col::id(row, 1)?)))
+        })?;
     for (broker, message) in &sending {
         tx.run(
             "INSERT INTO attempts (message_id, number, started_at, finished_at, outcome, spent)
