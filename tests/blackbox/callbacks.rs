@@ -34,7 +34,7 @@ async fn notices_move_an_item_to_its_end() {
     voice.notify(&Notice::new("01", &lrn).mrn(&mrn(1))).await;
     let declaration = gateway.korea.wait_clearance(&id, "accepted").await;
     assert_eq!(lists::references(&declaration, "mrn"), [mrn(1)]);
-    assert_eq!(lists::references(&declaration, "lrn"), [lrn.clone()]);
+    assert_eq!(lists::references(&declaration, "lrn").join(","), lrn);
     // By the authority's reference alone.
     voice
         .notify(&Notice::new("09", &lrn).mrn(&mrn(1)).without_lrn().after(1))

@@ -4,6 +4,7 @@ use crate::support::broker::Broker;
 use crate::support::gateway::{Gateway, run};
 use crate::support::lists;
 use crate::support::metrics;
+use crate::support::schema;
 use crate::support::setup::Setup;
 use crate::support::{goods, until};
 use futures_util::{StreamExt, stream};
@@ -62,13 +63,16 @@ async fn fifty_declarations_are_fifty_posts() {
     for serial in 1..=50 {
         let posts = broker.about(&goods::item_id(serial));
         assert_eq!(posts.len(), 1, "item {serial}");
+        if serial == 1 {
+            schema::declaration(&posts[0].body);
+        }
         let lrn = posts[0].lrn();
         assert!(
             lrn.len() == 21 && lrn[13..19].bytes().all(|byte| byte.is_ascii_digit()),
             "S10, YYMMDD, counter: {lrn}"
         );
         let text = String::from_utf8_lossy(&posts[0].body).into_owned();
-        for value in ["Kim Minji", "Ada Byron", "1 Park Lane", "W1K 1AA"] {
+        for value in ["Hanok Goods", "Ada Byron", "1 Park Lane", "W1K 1AA"] {
             assert!(
                 text.contains(value),
                 "ASCII names and addresses appear unchanged"

@@ -27,6 +27,7 @@ mod faults;
 mod feed;
 mod idempotency;
 mod intake;
+mod judge;
 mod operations;
 mod privacy;
 mod retry;

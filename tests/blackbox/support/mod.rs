@@ -9,6 +9,7 @@ pub mod lists;
 pub mod metrics;
 pub mod notice;
 pub mod pki;
+pub mod schema;
 pub mod setup;
 pub mod sink;
 pub mod wire;
