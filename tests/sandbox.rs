@@ -40,11 +40,7 @@ impl Pki {
     }
 
     fn material(&self, of: &Issued) -> TlsMaterial {
-        TlsMaterial {
-            certificate_pem: of.certificate_pem.clone(),
-            key_pem: of.key_pem.clone(),
-            ca_pem: self.authority.certificate_pem().to_owned(),
-        }
+        TlsMaterial::new(of, self.authority.certificate_pem())
     }
 
     fn client(&self, identity: Option<&Issued>) -> reqwest::Client {

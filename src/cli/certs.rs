@@ -21,7 +21,7 @@ const MAX_FILE_BYTES: u64 = 1 << 20;
 /// From this many days on `show` says that a certificate ends soon.
 const SOON_DAYS: i64 = 30;
 
-/// Arguments of `preclear certs`.
+/// Development certificates, and what a certificate is
 #[derive(Debug, Args)]
 pub struct CertsArgs {
     #[command(subcommand)]
@@ -169,5 +169,29 @@ fn describe(text: &mut String, path: &Path, facts: &CertificateFacts, now: Times
     let _ = writeln!(text, "{}", path.display());
     for (name, value) in rows {
         let _ = writeln!(text, "  {name:<8} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_expired_or_unreadable_file_is_a_fault_and_the_others_are_still_shown() {
+        let dir = std::env::temp_dir().join(format!("preclear-certs-{:016x}", fastrand::u64(..)));
+        let begin = Timestamp::from_second(1_790_000_000).expect("in range");
+        let at = |days: i64| Timestamp::from_second(begin.as_second() + days * 86_400).expect("in range");
+        let args = IssueArgs { dir: dir.clone(), brokers: vec![], hosts: vec![], renew: false, replace_ca: false };
+        let (text, faults) = issue(&args, begin);
+        assert!(faults.is_empty() && text.contains("uk-broker-client.pem"), "{text}{faults:?}");
+        let files = [dir.join("broker.pem"), dir.join("broker.key"), dir.join("ca.pem")];
+        let table = [(1, 1, "396 days left"), (380, 1, "renew it"), (399, 2, "is expired"), (-2, 3, "not valid yet")];
+        for (day, count, words) in table {
+            let (text, faults) = show(&files, at(day));
+            assert_eq!(faults.len(), count, "day {day}: {faults:?}");
+            assert!(text.contains(words) && text.contains("DNS:localhost"), "day {day}: {text}");
+            assert!(!text.contains("PRIVATE"));
+        }
+        let _ = std::fs::remove_dir_all(&dir);
     }
 }

@@ -7,7 +7,8 @@
 //! - a file appears whole (written beside, synced, renamed) and a key with mode 0600 from its first byte;
 //! - the CA is only ever created where none is, by a link that fails if another run was faster; `replace_ca` is the one exception;
 //! - a new CA re-issues every leaf, for none of the old ones would verify any more;
-//! - the key is written before its certificate: a run that dies between leaves a pair that the next run completes.
+//! - the key is written before its certificate: a run that dies between leaves half a leaf, which the next run makes anew,
+//!   or half a CA, which it refuses to touch.
 
 use std::fs;
 use std::io::{self, Read, Write};

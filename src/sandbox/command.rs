@@ -24,7 +24,7 @@ const EXAMPLES: &str = "Examples:\n  preclear certs issue --dir certs/dev --brok
     duplicate, out-of-order, early, junk, unknown-code, unreadable. A pre-lodged declaration (IMD) is registered and waits for\n\
     its presentation (GPR), unless a rule says otherwise.";
 
-/// Arguments of `preclear sandbox`.
+/// A simulated customs broker: mutual TLS, validates, answers, and calls back by scenario
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct SandboxArgs {

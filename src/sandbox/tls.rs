@@ -14,7 +14,7 @@ use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 
 use super::SandboxError;
-use crate::pki::CertificateFacts;
+use crate::pki::{CertificateFacts, Issued};
 
 /// Certificate chain, key and trusted CA of one side, as PEM.
 #[derive(Clone)]
@@ -25,6 +25,13 @@ pub struct TlsMaterial {
     pub key_pem: String,
     /// The CA or CAs whose certificates the other side must show.
     pub ca_pem: String,
+}
+
+impl TlsMaterial {
+    /// From a certificate of the development PKI and the CA that both sides trust.
+    pub fn new(issued: &Issued, ca_pem: &str) -> Self {
+        Self { certificate_pem: issued.certificate_pem.clone(), key_pem: issued.key_pem.clone(), ca_pem: ca_pem.to_owned() }
+    }
 }
 
 impl std::fmt::Debug for TlsMaterial {
