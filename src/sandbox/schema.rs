@@ -10,8 +10,8 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -66,30 +66,26 @@ fn run(file: &Path, body: Vec<u8>) -> Result<(), SchemaFault> {
     let (Some(mut stdin), Some(stderr)) = (child.stdin.take(), child.stderr.take()) else {
         return Err(SchemaFault::NoVerdict);
     };
-    // Both pipes are served beside the wait, or a full one would stop xmllint.
+    // Both pipes are served beside the wait, or a full one would stop xmllint. The end of its words is its end.
     let writer = std::thread::spawn(move || stdin.write_all(&body));
-    let reader = std::thread::spawn(move || {
+    let (said, words) = mpsc::channel();
+    std::thread::spawn(move || {
         let mut text = Vec::new();
         let mut stderr = stderr;
         // What cannot be read is missing from the words, not from the verdict.
         let _ = stderr.by_ref().take(MAX_OUTPUT_BYTES).read_to_end(&mut text);
         let _ = std::io::copy(&mut stderr, &mut std::io::sink());
-        String::from_utf8_lossy(&text).into_owned()
+        let _ = said.send(String::from_utf8_lossy(&text).into_owned());
     });
-    let began = Instant::now();
-    let code = loop {
-        match child.try_wait() {
-            Ok(Some(status)) => break status.code(),
-            Ok(None) if began.elapsed() < DEADLINE => std::thread::sleep(Duration::from_millis(2)),
-            _ => {
-                let _ = child.kill();
-                let _ = child.wait();
-                break None;
-            }
-        }
-    };
+    let words = words.recv_timeout(DEADLINE).ok();
+    if words.is_none() {
+        // It may have ended just now; the wait below takes either.
+        let _ = child.kill();
+    }
+    let code = child.wait().ok().and_then(|status| status.code());
+    // A message that is not read to its end breaks the pipe: the verdict says why.
     let _ = writer.join();
-    let words = reader.join().unwrap_or_default();
+    let words = words.ok_or(SchemaFault::NoVerdict)?;
     match code {
         Some(0) => Ok(()),
         // 1: not well-formed; 3 and 4: not valid. Anything else is about xmllint or the schema itself.
