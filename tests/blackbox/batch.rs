@@ -17,22 +17,14 @@ struct Batch {
 
 impl Batch {
     async fn open(gateway: &Gateway) -> Batch {
-        let address = gateway
-            .korea
-            .base()
-            .trim_start_matches("http://")
-            .to_owned();
+        let address = gateway.korea.base().trim_start_matches("http://").to_owned();
         let mut stream = BufReader::new(TcpStream::connect(&address).await.unwrap());
         let head = format!(
             "POST /v1/declarations/batch HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {KOREA_KEY}\r\n\
              content-type: application/x-ndjson\r\ntransfer-encoding: chunked\r\n\r\n"
         );
         stream.write_all(head.as_bytes()).await.unwrap();
-        Batch {
-            stream,
-            started: false,
-            pending: Vec::new(),
-        }
+        Batch { stream, started: false, pending: Vec::new() }
     }
 
     async fn write(&mut self, bytes: &[u8]) {
@@ -50,22 +42,14 @@ impl Batch {
 
     /// The next result line; `None` at the end of the answer.
     async fn next(&mut self) -> Option<Value> {
-        tokio::time::timeout(Duration::from_secs(20), self.read())
-            .await
-            .expect("a result line within 20 s")
+        tokio::time::timeout(Duration::from_secs(20), self.read()).await.expect("a result line within 20 s")
     }
 
     async fn read(&mut self) -> Option<Value> {
         if !self.started {
-            let (first, headers) = wire::head(&mut self.stream)
-                .await
-                .unwrap()
-                .expect("an answer");
+            let (first, headers) = wire::head(&mut self.stream).await.unwrap().expect("an answer");
             assert!(first.starts_with("HTTP/1.1 200"), "{first}");
-            assert!(
-                wire::header(&headers, "content-type")
-                    .is_some_and(|kind| kind.starts_with("application/x-ndjson"))
-            );
+            assert!(wire::header(&headers, "content-type").is_some_and(|kind| kind.starts_with("application/x-ndjson")));
             self.started = true;
         }
         loop {
@@ -96,14 +80,8 @@ async fn answers_start_before_the_request_ends() {
         batch.write(front.as_bytes()).await;
         batch.write(back.as_bytes()).await;
         let result = batch.next().await.expect("a result");
-        assert_eq!(
-            (&result["line"], &result["status"]),
-            (&serial.into(), &202.into()),
-            "{result}"
-        );
-        let id = result["declaration"]["declaration_id"]
-            .as_str()
-            .expect("a declaration");
+        assert_eq!((&result["line"], &result["status"]), (&serial.into(), &202.into()), "{result}");
+        let id = result["declaration"]["declaration_id"].as_str().expect("a declaration");
         gateway.korea.wait_delivered(id).await;
     }
     batch.end().await;
@@ -118,9 +96,7 @@ async fn bad_lines_stop_nothing_and_order_is_kept() {
     let mut wrong_digit = goods::parcel(900);
     wrong_digit["item_id"] = "EE000009000KR".into();
     assert_ne!(wrong_digit["item_id"], goods::item_id(900).as_str());
-    let mut lines: Vec<(String, u16)> = (1..=100)
-        .map(|serial| (goods::parcel(serial).to_string(), 202))
-        .collect();
+    let mut lines: Vec<(String, u16)> = (1..=100).map(|serial| (goods::parcel(serial).to_string(), 202)).collect();
     let huge = format!(r#"{{"item_id":"{}"}}"#, "x".repeat(1024 * 1024 + 1));
     for (at, text, status) in [
         (3, "{".to_owned(), 400),
@@ -142,17 +118,9 @@ async fn bad_lines_stop_nothing_and_order_is_kept() {
         let result = batch.next().await.expect("one result for each line");
         assert_eq!(result["line"], number + 1, "{result}");
         assert_eq!(result["status"], *status, "line {}: {result}", number + 1);
-        assert_eq!(
-            result.get("declaration").is_some(),
-            *status < 300,
-            "{result}"
-        );
+        assert_eq!(result.get("declaration").is_some(), *status < 300, "{result}");
         assert_eq!(result.get("problem").is_some(), *status >= 400, "{result}");
-        ids.extend(
-            result["declaration"]["declaration_id"]
-                .as_str()
-                .map(str::to_owned),
-        );
+        ids.extend(result["declaration"]["declaration_id"].as_str().map(str::to_owned));
     }
     batch.end().await;
     assert!(batch.next().await.is_none());
@@ -167,18 +135,12 @@ async fn bad_lines_stop_nothing_and_order_is_kept() {
 async fn a_burst_keeps_its_order() {
     let (gateway, _broker) = Gateway::plain("batch-burst").await;
     let mut batch = Batch::open(&gateway).await;
-    let text: Vec<String> = (1..=60)
-        .map(|serial| goods::parcel(serial).to_string())
-        .collect();
+    let text: Vec<String> = (1..=60).map(|serial| goods::parcel(serial).to_string()).collect();
     batch.write(text.join("\n").as_bytes()).await;
     batch.end().await;
     for serial in 1..=60_u32 {
         let result = batch.next().await.expect("a result");
-        assert_eq!(
-            (&result["line"], &result["status"]),
-            (&serial.into(), &202.into()),
-            "{result}"
-        );
+        assert_eq!((&result["line"], &result["status"]), (&serial.into(), &202.into()), "{result}");
         assert_eq!(result["declaration"]["item_id"], goods::item_id(serial));
     }
     assert!(batch.next().await.is_none());

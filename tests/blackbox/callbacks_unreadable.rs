@@ -7,28 +7,13 @@ use crate::support::{goods, lists, metrics, until};
 /// Everything that is not a notice of this format, each different from the others.
 fn unreadable(lrn: &str) -> Vec<Vec<u8>> {
     let whole = Notice::new("09", lrn).mrn(&mrn(1)).after(5).xml();
-    let mut bodies: Vec<Vec<u8>> = [
-        1,
-        7,
-        60,
-        whole.len() / 3,
-        whole.len() / 2,
-        whole.len() - 20,
-        whole.len() - 3,
-    ]
-    .map(|at| whole.as_bytes()[..at].to_vec())
-    .into();
+    let mut bodies: Vec<Vec<u8>> =
+        [1, 7, 60, whole.len() / 3, whole.len() / 2, whole.len() - 20, whole.len() - 3].map(|at| whole.as_bytes()[..at].to_vec()).into();
     let doctype = |text: &str| whole.replacen("?>", &format!("?>{text}"), 1).into_bytes();
     bodies.push(doctype("<!DOCTYPE x>"));
-    bodies.push(doctype(
-        r#"<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>"#,
-    ));
+    bodies.push(doctype(r#"<!DOCTYPE x [<!ENTITY a "aaaa"><!ENTITY b "&a;&a;&a;">]>"#));
     bodies.push(doctype(r#"<!DOCTYPE x SYSTEM "file:///etc/passwd">"#));
-    bodies.push(
-        whole
-            .replace("urn:wco:datamodel:WCO:RES-DMS:2", "urn:example:unknown:1")
-            .into_bytes(),
-    );
+    bodies.push(whole.replace("urn:wco:datamodel:WCO:RES-DMS:2", "urn:example:unknown:1").into_bytes());
     bodies.push(whole.replace("</r:Response>", "</r:Request>").into_bytes());
     bodies.push(b"junk".to_vec());
     bodies.push(br#"{"status":"cleared"}"#.to_vec());
@@ -56,16 +41,9 @@ async fn unreadable_notices_are_taken_parked_and_shown() {
     })
     .await;
     let page = gateway.metrics().await;
-    let parked = metrics::value(
-        &page,
-        "preclear_notices_total",
-        &[("broker", "uk-broker"), ("result", "unreadable")],
-    );
+    let parked = metrics::value(&page, "preclear_notices_total", &[("broker", "uk-broker"), ("result", "unreadable")]);
     assert_eq!(parked, Some(bodies.len() as f64));
-    assert_eq!(
-        gateway.korea.declaration(&id).await["clearance"]["status"],
-        "submitted"
-    );
+    assert_eq!(gateway.korea.declaration(&id).await["clearance"]["status"], "submitted");
     voice.notify(&Notice::new("01", &lrn).mrn(&mrn(1))).await;
     gateway.korea.wait_clearance(&id, "accepted").await;
 }
@@ -74,10 +52,7 @@ async fn unreadable_notices_are_taken_parked_and_shown() {
 #[tokio::test]
 async fn an_orphan_is_shown() {
     let (gateway, _broker) = Gateway::plain("orphan").await;
-    gateway
-        .uk_broker()
-        .notify(&Notice::new("01", "EE000000000KR260101A1").mrn(&mrn(9)))
-        .await;
+    gateway.uk_broker().notify(&Notice::new("01", "EE000000000KR260101A1").mrn(&mrn(9))).await;
     let list = until("the orphan in the list", 20, async || {
         let list = gateway.ops.json("/v1/notices?state=orphan").await;
         (lists::rows(&list).len() == 1).then_some(list)

@@ -48,10 +48,7 @@ impl Load {
             let deadline = Instant::now() + Duration::from_secs(60);
             let mut cut = 0;
             loop {
-                assert!(
-                    Instant::now() < deadline,
-                    "declaration {serial} was not answered within a minute"
-                );
+                assert!(Instant::now() < deadline, "declaration {serial} was not answered within a minute");
                 let request = caller
                     .request(reqwest::Method::POST, "/v1/declarations")
                     .header("content-type", "application/json")
@@ -61,23 +58,11 @@ impl Load {
                 let answer = caller.try_finish(request).await;
                 self.in_flight.fetch_sub(1, SeqCst);
                 match answer {
-                    Ok(answer) if matches!(answer.status, 409 | 503) => {
-                        tokio::time::sleep(Duration::from_millis(200)).await
-                    }
+                    Ok(answer) if matches!(answer.status, 409 | 503) => tokio::time::sleep(Duration::from_millis(200)).await,
                     Ok(answer) => {
-                        assert!(
-                            answer.status == 202 || (answer.status == 200 && cut > 0),
-                            "{serial}: {}",
-                            answer.text()
-                        );
-                        let declaration_id =
-                            answer.json()["declaration_id"].as_str().unwrap().to_owned();
-                        let entry = Acknowledged {
-                            status: answer.status,
-                            cut,
-                            declaration_id,
-                            body: answer.body,
-                        };
+                        assert!(answer.status == 202 || (answer.status == 200 && cut > 0), "{serial}: {}", answer.text());
+                        let declaration_id = answer.json()["declaration_id"].as_str().unwrap().to_owned();
+                        let entry = Acknowledged { status: answer.status, cut, declaration_id, body: answer.body };
                         self.acknowledged.lock().unwrap().insert(serial, entry);
                         break;
                     }
@@ -95,16 +80,10 @@ impl Load {
 /// with one set of bytes, the cut-off ones are taken when they are sent again. A run without requests in flight at a kill is void.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn ten_kills_lose_nothing_and_double_nothing() {
-    let seed = std::env::var("PRECLEAR_SEED")
-        .ok()
-        .and_then(|seed| seed.parse().ok())
-        .unwrap_or_else(|| fastrand::u64(..));
+    let seed = std::env::var("PRECLEAR_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(|| fastrand::u64(..));
     println!("seed {seed}");
     let mut random = fastrand::Rng::with_seed(seed);
-    let (mut gateway, broker) = Gateway::with_broker("kills", |_, _| {
-        Reply::AcceptAfter(Duration::from_millis(10))
-    })
-    .await;
+    let (mut gateway, broker) = Gateway::with_broker("kills", |_, _| Reply::AcceptAfter(Duration::from_millis(10))).await;
     let load = Arc::new(Load::default());
     let senders: Vec<_> = (0..SENDERS)
         .map(|_| {
@@ -116,10 +95,7 @@ async fn ten_kills_lose_nothing_and_double_nothing() {
     let (mut with_requests, mut with_messages) = (0, 0);
     for kill in 0..KILLS {
         let threshold = kill * 95 + random.usize(5..90);
-        until("progress of the load", 60, async || {
-            (load.count() >= threshold).then_some(())
-        })
-        .await;
+        until("progress of the load", 60, async || (load.count() >= threshold).then_some(())).await;
         tokio::time::sleep(Duration::from_micros(random.u64(0..20_000))).await;
         with_requests += usize::from(load.in_flight.load(SeqCst) > 0);
         with_messages += usize::from(broker.unanswered() > 0);
@@ -131,37 +107,22 @@ async fn ten_kills_lose_nothing_and_double_nothing() {
     }
     let acknowledged = std::mem::take(&mut *load.acknowledged.lock().unwrap());
     assert_eq!(acknowledged.len(), DECLARATIONS as usize);
-    until(
-        "every acknowledged declaration at the broker",
-        60,
-        async || (broker.by_message().len() >= acknowledged.len()).then_some(()),
-    )
-    .await;
+    until("every acknowledged declaration at the broker", 60, async || (broker.by_message().len() >= acknowledged.len()).then_some(()))
+        .await;
     let caller = &gateway.korea;
     stream::iter(acknowledged.values())
-        .for_each_concurrent(8, |entry| async {
-            drop(caller.wait_delivered(&entry.declaration_id).await)
-        })
+        .for_each_concurrent(8, |entry| async { drop(caller.wait_delivered(&entry.declaration_id).await) })
         .await;
 
     // Each kept promise can still be called in: the same body again is the same answer.
     for (serial, entry) in acknowledged.iter().filter(|(serial, _)| *serial % 50 == 0) {
-        let again = caller
-            .declare_with_key(&goods::parcel(*serial), &format!("crash-{serial}"))
-            .await
-            .expect(200);
-        assert_eq!(
-            again.body, entry.body,
-            "the replay of {serial} is the first answer, byte for byte"
-        );
+        let again = caller.declare_with_key(&goods::parcel(*serial), &format!("crash-{serial}")).await.expect(200);
+        assert_eq!(again.body, entry.body, "the replay of {serial} is the first answer, byte for byte");
     }
     gateway.stop().await;
     judge(&broker.by_message(), &acknowledged);
     let cut: usize = acknowledged.values().map(|entry| entry.cut).sum();
-    let survived = acknowledged
-        .values()
-        .filter(|entry| entry.status == 200)
-        .count();
+    let survived = acknowledged.values().filter(|entry| entry.status == 200).count();
     println!(
         "{} acknowledged, {KILLS} kills ({with_requests} with requests in flight, {with_messages} with messages unanswered), {cut} requests cut off, \
          {survived} of them had been stored, {} POSTs at the broker, {} repeats",
@@ -169,34 +130,20 @@ async fn ten_kills_lose_nothing_and_double_nothing() {
         broker.ledger().len(),
         broker.ledger().len() - acknowledged.len(),
     );
-    assert!(
-        with_requests > 0 && cut > 0,
-        "void: no kill met a request in flight"
-    );
+    assert!(with_requests > 0 && cut > 0, "void: no kill met a request in flight");
 }
 
 /// Every item has exactly one message id, and every message id one item.
 fn judge(messages: &BTreeMap<String, Vec<Post>>, acknowledged: &BTreeMap<u32, Acknowledged>) {
     let mut items: BTreeMap<String, BTreeSet<&str>> = BTreeMap::new();
     for (id, posts) in messages {
-        items
-            .entry(posts[0].lrn()[..13].to_owned())
-            .or_default()
-            .insert(id);
+        items.entry(posts[0].lrn()[..13].to_owned()).or_default().insert(id);
     }
     for serial in acknowledged.keys() {
         let ids = items.get(&goods::item_id(*serial));
-        assert_eq!(
-            ids.map(BTreeSet::len),
-            Some(1),
-            "item {serial} reached the broker under {ids:?}"
-        );
+        assert_eq!(ids.map(BTreeSet::len), Some(1), "item {serial} reached the broker under {ids:?}");
     }
-    assert_eq!(
-        items.len(),
-        acknowledged.len(),
-        "nothing at the broker that nobody sent"
-    );
+    assert_eq!(items.len(), acknowledged.len(), "nothing at the broker that nobody sent");
     assert_eq!(messages.len(), acknowledged.len(), "distinct message ids");
 }
 
@@ -216,21 +163,11 @@ async fn a_message_in_doubt_is_not_repeated_to_a_broker_that_counts_repeats() {
     broker.wait_for(1).await;
     gateway.kill();
     gateway.launch().await;
-    let declaration = gateway
-        .korea
-        .wait_state(&id, "/delivery/state", "dead")
-        .await;
-    assert_eq!(
-        declaration["delivery"]["reason"], "unresolved",
-        "{declaration}"
-    );
+    let declaration = gateway.korea.wait_state(&id, "/delivery/state", "dead").await;
+    assert_eq!(declaration["delivery"]["reason"], "unresolved", "{declaration}");
     let next = gateway.korea.accepted(&goods::parcel(2)).await;
     gateway.korea.wait_delivered(&next).await;
-    assert_eq!(
-        broker.about(&goods::item_id(1)).len(),
-        1,
-        "not sent a second time"
-    );
+    assert_eq!(broker.about(&goods::item_id(1)).len(), 1, "not sent a second time");
     let dead = gateway.ops.json("/v1/dead-letters").await;
     assert!(lists::row(&dead, &id).is_some(), "{dead}");
 }

@@ -12,32 +12,19 @@ use tokio::sync::Semaphore;
 async fn it_drains_and_exits_with_zero() {
     let permits = Arc::new(Semaphore::new(0));
     let held = permits.clone();
-    let (mut gateway, broker) =
-        Gateway::with_broker("drain", move |_, _| Reply::AcceptWhen(held.clone())).await;
+    let (mut gateway, broker) = Gateway::with_broker("drain", move |_, _| Reply::AcceptWhen(held.clone())).await;
     let id = gateway.korea.accepted(&goods::parcel(1)).await;
     broker.wait_for(1).await;
     gateway.ops.get("/health/ready").await.expect(200);
     gateway.terminate();
-    until("readiness to go", 10, async || {
-        (gateway.ops.get("/health/ready").await.status == 503).then_some(())
-    })
-    .await;
+    until("readiness to go", 10, async || (gateway.ops.get("/health/ready").await.status == 503).then_some(())).await;
     gateway.ops.get("/health/live").await.expect(200);
     permits.add_permits(10);
-    assert_eq!(
-        gateway.wait_exit(25).await.code(),
-        Some(0),
-        "{}",
-        gateway.log()
-    );
+    assert_eq!(gateway.wait_exit(25).await.code(), Some(0), "{}", gateway.log());
     gateway.launch().await;
     gateway.korea.wait_delivered(&id).await;
     gateway.stop().await;
-    assert_eq!(
-        broker.ledger().len(),
-        1,
-        "the message under way was finished, not repeated"
-    );
+    assert_eq!(broker.ledger().len(), 1, "the message under way was finished, not repeated");
 }
 
 /// A broker that never answers cannot hold up the end; the message is sent again under its id by the next process.
@@ -57,9 +44,5 @@ async fn a_silent_broker_does_not_hold_up_the_end() {
     gateway.stop().await;
     gateway.launch().await;
     gateway.korea.wait_delivered(&id).await;
-    assert_eq!(
-        broker.by_message().len(),
-        1,
-        "one message id with one set of bytes"
-    );
+    assert_eq!(broker.by_message().len(), 1, "one message id with one set of bytes");
 }

@@ -8,12 +8,7 @@
 //! sleeps for luck. Folders of failed tests are kept and named in the output; `PRECLEAR_SEED` repeats a random run.
 #![forbid(unsafe_code)]
 // A test says by panicking what it missed, and it needs the wall clock for posting and issue times.
-#![allow(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic
-)]
+#![allow(clippy::disallowed_methods, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

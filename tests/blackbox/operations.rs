@@ -17,14 +17,7 @@ async fn a_paused_broker_waits_and_resumes() {
     setup.broker("uk-broker", &paused.url(), "recipient.city == 'London'");
     setup.broker("other-broker", &running.url(), "recipient.country == 'GB'");
     let gateway = Gateway::start(setup).await;
-    let answer = gateway
-        .ops
-        .post(
-            "/v1/brokers/uk-broker/pause",
-            &json!({ "reason": "maintenance" }),
-        )
-        .await
-        .expect(200);
+    let answer = gateway.ops.post("/v1/brokers/uk-broker/pause", &json!({ "reason": "maintenance" })).await.expect(200);
     assert!(answer.text().contains("paused"), "{}", answer.text());
     let mut ids = Vec::new();
     for serial in 1..=3 {
@@ -34,35 +27,19 @@ async fn a_paused_broker_waits_and_resumes() {
     gateway.korea.wait_delivered(&fence).await;
     assert_eq!(paused.ledger().len(), 0);
     let brokers = gateway.ops.json("/v1/brokers").await;
-    assert!(
-        lists::row(&brokers, "uk-broker")
-            .expect("listed")
-            .to_string()
-            .contains("paused"),
-        "{brokers}"
-    );
+    assert!(lists::row(&brokers, "uk-broker").expect("listed").to_string().contains("paused"), "{brokers}");
     until("the backlog with its age in the metrics", 20, async || {
         let page = gateway.metrics().await;
         let value = |name| metrics::value(&page, name, &[("broker", "uk-broker")]);
-        (value("preclear_backlog") == Some(3.0)
-            && value("preclear_backlog_oldest_age_seconds")? > 0.0)
-            .then_some(())
+        (value("preclear_backlog") == Some(3.0) && value("preclear_backlog_oldest_age_seconds")? > 0.0).then_some(())
     })
     .await;
-    gateway
-        .ops
-        .post("/v1/brokers/uk-broker/resume", &json!({}))
-        .await
-        .expect(200);
+    gateway.ops.post("/v1/brokers/uk-broker/resume", &json!({})).await.expect(200);
     for id in &ids {
         gateway.korea.wait_delivered(id).await;
     }
     assert_eq!(paused.ledger().len(), 3);
-    gateway
-        .ops
-        .post("/v1/brokers/nobody/pause", &json!({}))
-        .await
-        .expect(404);
+    gateway.ops.post("/v1/brokers/nobody/pause", &json!({})).await.expect(404);
 }
 
 /// A pause holds over a restart: an operator's word is not forgotten by a crash.
@@ -74,30 +51,14 @@ async fn a_pause_survives_a_kill() {
     setup.broker("uk-broker", &paused.url(), "recipient.city == 'London'");
     setup.broker("other-broker", &running.url(), "recipient.country == 'GB'");
     let mut gateway = Gateway::start(setup).await;
-    gateway
-        .ops
-        .finish(
-            gateway
-                .ops
-                .request(reqwest::Method::POST, "/v1/brokers/uk-broker/pause"),
-        )
-        .await
-        .expect(200);
+    gateway.ops.finish(gateway.ops.request(reqwest::Method::POST, "/v1/brokers/uk-broker/pause")).await.expect(200);
     let id = gateway.korea.accepted(&goods::parcel(1)).await;
     gateway.kill();
     gateway.launch().await;
     let fence = gateway.korea.accepted(&goods::parcel_to(2, "Leeds")).await;
     gateway.korea.wait_delivered(&fence).await;
     assert_eq!(paused.ledger().len(), 0);
-    gateway
-        .ops
-        .finish(
-            gateway
-                .ops
-                .request(reqwest::Method::POST, "/v1/brokers/uk-broker/resume"),
-        )
-        .await
-        .expect(200);
+    gateway.ops.finish(gateway.ops.request(reqwest::Method::POST, "/v1/brokers/uk-broker/resume")).await.expect(200);
     gateway.korea.wait_delivered(&id).await;
 }
 
@@ -106,24 +67,12 @@ async fn a_pause_survives_a_kill() {
 async fn metrics_have_their_names() {
     let (gateway, broker) = Gateway::plain("metrics").await;
     let sink = Sink::start(|_, _| 200).await;
-    gateway
-        .korea
-        .post(
-            "/v1/subscriptions",
-            &json!({ "url": sink.url(), "types": ["clearance.accepted"] }),
-        )
-        .await;
+    gateway.korea.post("/v1/subscriptions", &json!({ "url": sink.url(), "types": ["clearance.accepted"] })).await;
     let id = gateway.korea.accepted(&goods::parcel(1)).await;
     gateway.korea.wait_delivered(&id).await;
     let lrn = broker.ledger()[0].lrn();
-    gateway
-        .uk_broker()
-        .notify(&Notice::new("01", &lrn).mrn(&mrn(1)))
-        .await;
-    gateway
-        .uk_broker()
-        .notify(&Notice::new("09", &lrn).mrn(&mrn(1)).after(1))
-        .await;
+    gateway.uk_broker().notify(&Notice::new("01", &lrn).mrn(&mrn(1))).await;
+    gateway.uk_broker().notify(&Notice::new("09", &lrn).mrn(&mrn(1)).after(1)).await;
     gateway.korea.wait_clearance(&id, "cleared").await;
     let names = [
         "preclear_declarations_total",
@@ -141,45 +90,20 @@ async fn metrics_have_their_names() {
     ];
     let page = until("every metric", 20, async || {
         let page = gateway.metrics().await;
-        let missing: Vec<_> = names
-            .iter()
-            .filter(|name| !metrics::has_family(&page, name))
-            .collect();
-        let waiting =
-            metrics::value(&page, "preclear_backlog", &[("broker", "uk-broker")]).unwrap_or(0.0);
+        let missing: Vec<_> = names.iter().filter(|name| !metrics::has_family(&page, name)).collect();
+        let waiting = metrics::value(&page, "preclear_backlog", &[("broker", "uk-broker")]).unwrap_or(0.0);
         println!("missing {missing:?}, waiting {waiting}");
         (missing.is_empty() && waiting == 0.0).then_some(page)
     })
     .await;
     let value = |name: &str, labels: &[(&str, &str)]| metrics::value(&page, name, labels);
-    assert_eq!(
-        value("preclear_declarations_total", &[("post", "KRA")]),
-        Some(1.0)
-    );
-    assert_eq!(
-        value("preclear_send_attempts_total", &[("broker", "uk-broker")]),
-        Some(1.0)
-    );
-    assert_eq!(
-        value("preclear_notices_total", &[("broker", "uk-broker")]),
-        Some(2.0)
-    );
-    assert_eq!(
-        value(
-            "preclear_events_total",
-            &[("track", "clearance"), ("status", "cleared")]
-        ),
-        Some(1.0)
-    );
-    assert_eq!(
-        value("preclear_breaker_state", &[("broker", "uk-broker")]),
-        Some(0.0)
-    );
+    assert_eq!(value("preclear_declarations_total", &[("post", "KRA")]), Some(1.0));
+    assert_eq!(value("preclear_send_attempts_total", &[("broker", "uk-broker")]), Some(1.0));
+    assert_eq!(value("preclear_notices_total", &[("broker", "uk-broker")]), Some(2.0));
+    assert_eq!(value("preclear_events_total", &[("track", "clearance"), ("status", "cleared")]), Some(1.0));
+    assert_eq!(value("preclear_breaker_state", &[("broker", "uk-broker")]), Some(0.0));
     assert!(value("preclear_webhook_deliveries_total", &[]).unwrap() >= 1.0);
-    assert!(
-        !page.contains(&goods::item_id(1)),
-        "no label is an item's id"
-    );
+    assert!(!page.contains(&goods::item_id(1)), "no label is an item's id");
 }
 
 /// Health, the page, and three routers: a route exists on one listener only.
@@ -189,36 +113,16 @@ async fn routes_exist_on_one_listener_only() {
     gateway.ops.get("/health/live").await.expect(200);
     gateway.ops.get("/health/ready").await.expect(200);
     let page = gateway.ops.get("/").await.expect(200);
-    assert!(
-        page.header("content-type")
-            .is_some_and(|kind| kind.starts_with("text/html"))
-    );
-    assert!(
-        page.text().contains("uk-broker"),
-        "the page lists the brokers"
-    );
-    for path in [
-        "/health/live",
-        "/metrics",
-        "/v1/brokers",
-        "/v1/dead-letters",
-        "/v1/notices",
-    ] {
+    assert!(page.header("content-type").is_some_and(|kind| kind.starts_with("text/html")));
+    assert!(page.text().contains("uk-broker"), "the page lists the brokers");
+    for path in ["/health/live", "/metrics", "/v1/brokers", "/v1/dead-letters", "/v1/notices"] {
         gateway.korea.get(path).await.expect(404);
     }
     for path in ["/v1/events", "/v1/subscriptions", "/openapi.json", "/docs"] {
         gateway.ops.get(path).await.expect(404);
     }
-    gateway
-        .ops
-        .post("/v1/declarations", &goods::parcel(1))
-        .await
-        .expect(404);
-    gateway
-        .korea
-        .post("/v1/brokers/uk-broker/notices", &json!({}))
-        .await
-        .expect(404);
+    gateway.ops.post("/v1/declarations", &goods::parcel(1)).await.expect(404);
+    gateway.korea.post("/v1/brokers/uk-broker/notices", &json!({})).await.expect(404);
     let voice = gateway.uk_broker();
     for path in ["/metrics", "/v1/events", "/v1/brokers", "/health/ready"] {
         voice.caller.get(path).await.expect(404);

@@ -44,14 +44,8 @@ fn with_canaries(serial: u32) -> Value {
 /// Nothing that went in may stand in this text; what stood there is not printed either.
 fn clean(place: &str, text: &str) {
     let lower = text.to_lowercase();
-    for value in CANARIES
-        .iter()
-        .chain(&["canary", KOREA_KEY, JAPAN_KEY, "begin private key"])
-    {
-        assert!(
-            !lower.contains(&value.to_lowercase()),
-            "{place} repeats a personal value or a secret"
-        );
+    for value in CANARIES.iter().chain(&["canary", KOREA_KEY, JAPAN_KEY, "begin private key"]) {
+        assert!(!lower.contains(&value.to_lowercase()), "{place} repeats a personal value or a secret");
     }
 }
 
@@ -62,10 +56,7 @@ async fn personal_data_never_comes_out() {
     let mut setup = Setup::new("privacy");
     setup.log = "info,preclear=trace".into();
     let broker = Broker::start(&setup.pki, |_, turn: &Turn| match turn.of_all {
-        0 => Reply::Text(
-            400,
-            "refused: canary@mail.example, Quillon Canaryrecv".into(),
-        ),
+        0 => Reply::Text(400, "refused: canary@mail.example, Quillon Canaryrecv".into()),
         1 => Reply::Text(503, "busy with Zebulon Canarysend".into()),
         _ => Reply::Accept,
     })
@@ -78,55 +69,21 @@ async fn personal_data_never_comes_out() {
     let alive = korea.accepted(&with_canaries(2)).await;
     korea.wait_delivered(&alive).await;
     let message = broker.about(&goods::item_id(2)).remove(0);
-    assert!(
-        String::from_utf8_lossy(&message.body).contains(CANARIES[5]),
-        "void: the canaries must be in the message"
-    );
+    assert!(String::from_utf8_lossy(&message.body).contains(CANARIES[5]), "void: the canaries must be in the message");
 
     let voice = gateway.uk_broker();
-    voice
-        .notify(
-            &Notice::new("01", &message.lrn())
-                .mrn(&mrn(2))
-                .text("asks for canary@mail.example"),
-        )
-        .await;
-    voice
-        .notify(
-            &Notice::new("77", &message.lrn())
-                .mrn(&mrn(2))
-                .text("Quillon Canaryrecv")
-                .after(1),
-        )
-        .await;
-    voice
-        .notify(&Notice::new("01", "EE000000000KR260101A1").text("Zebulon Canarysend"))
-        .await;
-    voice
-        .say("<broken><name>Quillon Canaryrecv</name>")
-        .await
-        .expect(202);
+    voice.notify(&Notice::new("01", &message.lrn()).mrn(&mrn(2)).text("asks for canary@mail.example")).await;
+    voice.notify(&Notice::new("77", &message.lrn()).mrn(&mrn(2)).text("Quillon Canaryrecv").after(1)).await;
+    voice.notify(&Notice::new("01", "EE000000000KR260101A1").text("Zebulon Canarysend")).await;
+    voice.say("<broken><name>Quillon Canaryrecv</name>").await.expect(202);
     korea.wait_clearance(&alive, "accepted").await;
     until("both parked notices", 20, async || {
-        let lists = [
-            gateway.ops.get("/v1/notices?state=unreadable").await,
-            gateway.ops.get("/v1/notices?state=orphan").await,
-        ];
-        lists
-            .iter()
-            .all(|list| list.text().contains("uk-broker"))
-            .then_some(())
+        let lists = [gateway.ops.get("/v1/notices?state=unreadable").await, gateway.ops.get("/v1/notices?state=orphan").await];
+        lists.iter().all(|list| list.text().contains("uk-broker")).then_some(())
     })
     .await;
 
-    for path in [
-        "/metrics",
-        "/",
-        "/v1/brokers",
-        "/v1/dead-letters",
-        "/v1/notices?state=unreadable",
-        "/v1/notices?state=orphan",
-    ] {
+    for path in ["/metrics", "/", "/v1/brokers", "/v1/dead-letters", "/v1/notices?state=unreadable", "/v1/notices?state=orphan"] {
         clean(path, &gateway.ops.get(path).await.expect(200).text());
     }
     gateway.stop().await;
@@ -145,23 +102,12 @@ async fn no_fault_repeats_a_value() {
     assert!(places.len() > 40, "void: {} places", places.len());
     let mut refused = 0;
     for place in &places {
-        for bad in [
-            json!("canary\u{1}value"),
-            json!({ "canary": "canary" }),
-            json!(["canary"]),
-            json!("canary".repeat(200)),
-        ] {
+        for bad in [json!("canary\u{1}value"), json!({ "canary": "canary" }), json!(["canary"]), json!("canary".repeat(200))] {
             let mut parcel = whole.clone();
             *parcel.pointer_mut(place).unwrap() = bad;
-            let answer = gateway
-                .korea
-                .post("/v1/declarations/preview", &parcel)
-                .await;
+            let answer = gateway.korea.post("/v1/declarations/preview", &parcel).await;
             // The preview may show the post its own message, never a value in a fault.
-            let faults: Vec<Value> = ["errors", "faults", "warnings"]
-                .iter()
-                .map(|name| answer.json()[*name].clone())
-                .collect();
+            let faults: Vec<Value> = ["errors", "faults", "warnings"].iter().map(|name| answer.json()[*name].clone()).collect();
             let text = Value::from(faults).to_string().replace(place, "");
             clean(&format!("a fault of {place}"), &without_pointers(&text));
             refused += 1;
@@ -169,24 +115,11 @@ async fn no_fault_repeats_a_value() {
     }
     assert_eq!(refused, places.len() * 4);
     let malformed = format!("{}canary", with_canaries(1));
-    for body in [
-        malformed.clone(),
-        malformed.replace("\"mail_class\"", "\"canary"),
-        "canary".to_owned(),
-    ] {
-        let answer = gateway
-            .korea
-            .post_bytes("/v1/declarations", body.into_bytes(), &[])
-            .await
-            .expect(400);
+    for body in [malformed.clone(), malformed.replace("\"mail_class\"", "\"canary"), "canary".to_owned()] {
+        let answer = gateway.korea.post_bytes("/v1/declarations", body.into_bytes(), &[]).await.expect(400);
         clean("a malformed body", &answer.text());
     }
-    for path in [
-        "/v1/declarations/canary",
-        "/v1/items/canary",
-        "/v1/events?after=canary",
-        "/canary",
-    ] {
+    for path in ["/v1/declarations/canary", "/v1/items/canary", "/v1/events?after=canary", "/canary"] {
         clean(path, &gateway.korea.get(path).await.text());
     }
     gateway.stop().await;
@@ -200,13 +133,8 @@ fn without_pointers(text: &str) -> String {
 
 fn scalars(value: &Value, at: String, places: &mut Vec<String>) {
     match value {
-        Value::Object(object) => object
-            .iter()
-            .for_each(|(name, value)| scalars(value, format!("{at}/{name}"), places)),
-        Value::Array(array) => array
-            .iter()
-            .enumerate()
-            .for_each(|(n, value)| scalars(value, format!("{at}/{n}"), places)),
+        Value::Object(object) => object.iter().for_each(|(name, value)| scalars(value, format!("{at}/{name}"), places)),
+        Value::Array(array) => array.iter().enumerate().for_each(|(n, value)| scalars(value, format!("{at}/{n}"), places)),
         _ => places.push(at),
     }
 }

@@ -11,20 +11,12 @@ const CONVERSATION: &str = "6f1b6a52-3a55-4a5c-9d51-0d3c5b2f6a10";
 
 /// Asks under a fixed conversation id, so that two answers can be compared byte by byte.
 async fn ask(caller: &Caller, method: Method, path: &str, body: Option<String>) -> Answer {
-    let mut request = caller
-        .request(method, path)
-        .header("x-conversation-id", CONVERSATION);
+    let mut request = caller.request(method, path).header("x-conversation-id", CONVERSATION);
     if let Some(body) = body {
-        request = request
-            .header("content-type", "application/json")
-            .body(body);
+        request = request.header("content-type", "application/json").body(body);
     }
     let answer = caller.finish(request).await;
-    assert_eq!(
-        answer.header("x-conversation-id"),
-        Some(CONVERSATION),
-        "an incoming id is kept"
-    );
+    assert_eq!(answer.header("x-conversation-id"), Some(CONVERSATION), "an incoming id is kept");
     answer
 }
 
@@ -41,75 +33,36 @@ async fn another_posts_id_is_an_unknown_id() {
     let (korea, japan) = (&gateway.korea, &gateway.japan);
     let id = korea.accepted(&goods::parcel(1)).await;
     korea.wait_delivered(&id).await;
-    gateway
-        .uk_broker()
-        .notify(&Notice::new("01", &broker.ledger()[0].lrn()).mrn(&mrn(1)))
-        .await;
+    gateway.uk_broker().notify(&Notice::new("01", &broker.ledger()[0].lrn()).mrn(&mrn(1))).await;
     korea.wait_clearance(&id, "accepted").await;
-    let subscription = korea
-        .post(
-            "/v1/subscriptions",
-            &json!({ "url": "http://127.0.0.1:9/hook", "types": ["clearance.cleared"] }),
-        )
-        .await
-        .json();
+    let subscription =
+        korea.post("/v1/subscriptions", &json!({ "url": "http://127.0.0.1:9/hook", "types": ["clearance.cleared"] })).await.json();
     let subscription = subscription["id"].as_str().unwrap().to_owned();
 
     let mut amended = goods::parcel(1);
     amended["reason"] = json!({ "code": "value", "text": "corrected" });
     let amended = amended.to_string();
-    let tracking =
-        json!({ "event": "EMD", "at": "2026-11-22T05:10:00Z", "office": "GBLALA" }).to_string();
+    let tracking = json!({ "event": "EMD", "at": "2026-11-22T05:10:00Z", "office": "GBLALA" }).to_string();
     let (mine, none) = (goods::item_id(1), goods::item_id(99));
     let pairs = [
-        (
-            Method::GET,
-            format!("/v1/declarations/{id}"),
-            format!("/v1/declarations/{}", unknown(&id)),
-            None,
-        ),
-        (
-            Method::GET,
-            format!("/v1/declarations/{id}/messages"),
-            format!("/v1/declarations/{}/messages", unknown(&id)),
-            None,
-        ),
+        (Method::GET, format!("/v1/declarations/{id}"), format!("/v1/declarations/{}", unknown(&id)), None),
+        (Method::GET, format!("/v1/declarations/{id}/messages"), format!("/v1/declarations/{}/messages", unknown(&id)), None),
         (
             Method::GET,
             format!("/v1/declarations/{id}/messages?content=1"),
             format!("/v1/declarations/{}/messages?content=1", unknown(&id)),
             None,
         ),
-        (
-            Method::GET,
-            format!("/v1/items/{mine}"),
-            format!("/v1/items/{none}"),
-            None,
-        ),
-        (
-            Method::PUT,
-            format!("/v1/declarations/{id}"),
-            format!("/v1/declarations/{}", unknown(&id)),
-            Some(amended),
-        ),
+        (Method::GET, format!("/v1/items/{mine}"), format!("/v1/items/{none}"), None),
+        (Method::PUT, format!("/v1/declarations/{id}"), format!("/v1/declarations/{}", unknown(&id)), Some(amended)),
         (
             Method::DELETE,
             format!("/v1/declarations/{id}?reason=not_posted&text=x"),
             format!("/v1/declarations/{}?reason=not_posted&text=x", unknown(&id)),
             None,
         ),
-        (
-            Method::POST,
-            format!("/v1/items/{mine}/tracking"),
-            format!("/v1/items/{none}/tracking"),
-            Some(tracking),
-        ),
-        (
-            Method::DELETE,
-            format!("/v1/subscriptions/{subscription}"),
-            format!("/v1/subscriptions/{}", unknown(&subscription)),
-            None,
-        ),
+        (Method::POST, format!("/v1/items/{mine}/tracking"), format!("/v1/items/{none}/tracking"), Some(tracking)),
+        (Method::DELETE, format!("/v1/subscriptions/{subscription}"), format!("/v1/subscriptions/{}", unknown(&subscription)), None),
         (
             Method::POST,
             format!("/v1/subscriptions/{subscription}/test"),
@@ -121,40 +74,19 @@ async fn another_posts_id_is_an_unknown_id() {
         let theirs_answer = ask(japan, method.clone(), &theirs, body.clone()).await;
         let unknown_answer = ask(japan, method.clone(), &nobodys, body).await;
         // 405 only while the method itself is not served there.
-        assert!(
-            matches!(unknown_answer.status, 404 | 405),
-            "{method} {nobodys}: {}",
-            unknown_answer.text()
-        );
-        assert_eq!(
-            theirs_answer.status, unknown_answer.status,
-            "{method} {theirs}"
-        );
-        assert_eq!(
-            theirs_answer.text(),
-            unknown_answer.text(),
-            "{method} {theirs}"
-        );
+        assert!(matches!(unknown_answer.status, 404 | 405), "{method} {nobodys}: {}", unknown_answer.text());
+        assert_eq!(theirs_answer.status, unknown_answer.status, "{method} {theirs}");
+        assert_eq!(theirs_answer.text(), unknown_answer.text(), "{method} {theirs}");
         let headers = |answer: &Answer| {
             let mut headers = answer.headers.clone();
             headers.remove("date");
             headers
         };
-        assert_eq!(
-            headers(&theirs_answer),
-            headers(&unknown_answer),
-            "{method} {theirs}"
-        );
+        assert_eq!(headers(&theirs_answer), headers(&unknown_answer), "{method} {theirs}");
     }
     // Nothing of it has happened.
     assert_eq!(korea.declaration(&id).await["version"], 1);
-    assert!(
-        korea
-            .get("/v1/subscriptions")
-            .await
-            .text()
-            .contains(&subscription)
-    );
+    assert!(korea.get("/v1/subscriptions").await.text().contains(&subscription));
 }
 
 /// P9: feeds and subscriptions are each post's own.
@@ -165,25 +97,16 @@ async fn feeds_are_separate() {
     let mut from_japan = goods::parcel(1);
     from_japan["item_id"] = goods::s10("EE", 1, "JP").into();
     from_japan["sender"]["country"] = "JP".into();
-    let ids = [
-        korea.accepted(&goods::parcel(1)).await,
-        japan.accepted(&from_japan).await,
-    ];
+    let ids = [korea.accepted(&goods::parcel(1)).await, japan.accepted(&from_japan).await];
     korea.wait_clearance(&ids[0], "submitted").await;
     japan.wait_clearance(&ids[1], "submitted").await;
-    for (caller, item) in [
-        (korea, goods::item_id(1)),
-        (japan, goods::s10("EE", 1, "JP")),
-    ] {
+    for (caller, item) in [(korea, goods::item_id(1)), (japan, goods::s10("EE", 1, "JP"))] {
         let events = caller.events().await;
         assert_eq!(events.len(), 1);
         assert_eq!(events[0]["subject"], item);
     }
     // A cursor carried over to the other post shows it nothing of ours.
-    let cursor = korea.json("/v1/events?limit=1").await["next"]
-        .as_str()
-        .unwrap()
-        .to_owned();
+    let cursor = korea.json("/v1/events?limit=1").await["next"].as_str().unwrap().to_owned();
     let answer = japan.get(&format!("/v1/events?after={cursor}")).await;
     assert!(!answer.text().contains(&goods::item_id(1)));
     // Nobody may declare an item of another issuing country.

@@ -34,8 +34,7 @@ pub struct Post {
 impl Post {
     /// The value of a header that must be there.
     pub fn header(&self, name: &str) -> &str {
-        wire::header(&self.headers, name)
-            .unwrap_or_else(|| panic!("a message has the header {name}"))
+        wire::header(&self.headers, name).unwrap_or_else(|| panic!("a message has the header {name}"))
     }
 
     /// Our local reference in the message.
@@ -69,10 +68,7 @@ pub fn status(status: u16) -> Reply {
 
 /// The `Retry-After` answers.
 pub fn busy(status: u16, retry_after_s: u32) -> Reply {
-    Reply::Status(
-        status,
-        vec![("retry-after".into(), retry_after_s.to_string())],
-    )
+    Reply::Status(status, vec![("retry-after".into(), retry_after_s.to_string())])
 }
 
 /// How often something was seen before, from 0.
@@ -99,16 +95,10 @@ pub struct Broker {
 
 fn tls(pki: &Pki) -> TlsAcceptor {
     let mut roots = RootCertStore::empty();
-    roots
-        .add(CertificateDer::from_pem_slice(pki.ca.as_bytes()).unwrap())
-        .unwrap();
+    roots.add(CertificateDer::from_pem_slice(pki.ca.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone())
-        .build()
-        .unwrap();
-    let Party {
-        certificate, key, ..
-    } = &pki.broker;
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let Party { certificate, key, .. } = &pki.broker;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .unwrap()
@@ -124,10 +114,7 @@ fn tls(pki: &Pki) -> TlsAcceptor {
 
 impl Broker {
     /// Listens on loopback; the script sees every message that arrived whole.
-    pub async fn start(
-        pki: &Pki,
-        script: impl Fn(&Post, &Turn) -> Reply + Send + Sync + 'static,
-    ) -> Broker {
+    pub async fn start(pki: &Pki, script: impl Fn(&Post, &Turn) -> Reply + Send + Sync + 'static) -> Broker {
         let acceptor = tls(pki);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -165,18 +152,12 @@ impl Broker {
 
     /// The messages about one item, whose id our references begin with.
     pub fn about(&self, item_id: &str) -> Vec<Post> {
-        self.ledger()
-            .into_iter()
-            .filter(|post| post.lrn().starts_with(item_id))
-            .collect()
+        self.ledger().into_iter().filter(|post| post.lrn().starts_with(item_id)).collect()
     }
 
     /// Waits for so many messages in all.
     pub async fn wait_for(&self, count: usize) -> Vec<Post> {
-        until(&format!("{count} messages at the broker"), 20, async || {
-            Some(self.ledger()).filter(|ledger| ledger.len() >= count)
-        })
-        .await
+        until(&format!("{count} messages at the broker"), 20, async || Some(self.ledger()).filter(|ledger| ledger.len() >= count)).await
     }
 
     /// How many connections were opened, even those without a handshake.
@@ -193,16 +174,10 @@ impl Broker {
     pub fn by_message(&self) -> BTreeMap<String, Vec<Post>> {
         let mut messages: BTreeMap<String, Vec<Post>> = BTreeMap::new();
         for post in self.ledger() {
-            messages
-                .entry(post.message_id.clone())
-                .or_default()
-                .push(post);
+            messages.entry(post.message_id.clone()).or_default().push(post);
         }
         for (id, posts) in &messages {
-            assert!(
-                posts.iter().all(|post| post.body == posts[0].body),
-                "message {id} was sent with two sets of bytes"
-            );
+            assert!(posts.iter().all(|post| post.body == posts[0].body), "message {id} was sent with two sets of bytes");
         }
         messages
     }
@@ -222,11 +197,7 @@ impl Desk {
         let Ok(stream) = acceptor.accept(stream).await else {
             return;
         };
-        let peer = stream
-            .get_ref()
-            .1
-            .peer_certificates()
-            .and_then(|chain| chain.first());
+        let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let certificate = sha256_hex(peer.expect("mutual TLS gives a client certificate"));
         let mut stream = BufReader::new(stream);
         while let Ok(Some(request)) = wire::request(&mut stream).await {
@@ -235,9 +206,7 @@ impl Desk {
             let post = Post {
                 at: Instant::now(),
                 certificate: certificate.clone(),
-                message_id: wire::header(&request.headers, "idempotency-key")
-                    .unwrap_or_default()
-                    .to_owned(),
+                message_id: wire::header(&request.headers, "idempotency-key").unwrap_or_default().to_owned(),
                 method: request.method,
                 path: request.path,
                 headers: request.headers,
@@ -254,18 +223,11 @@ impl Desk {
                     accepted()
                 }
                 Reply::Status(status, headers) => (status, headers, String::new()),
-                Reply::Text(status, body) => (
-                    status,
-                    vec![("content-type".into(), "text/plain".into())],
-                    body,
-                ),
+                Reply::Text(status, body) => (status, vec![("content-type".into(), "text/plain".into())], body),
                 Reply::Cut => return,
                 Reply::Hang => std::future::pending().await,
             };
-            if wire::answer(&mut stream, status, &headers, body.as_bytes())
-                .await
-                .is_err()
-            {
+            if wire::answer(&mut stream, status, &headers, body.as_bytes()).await.is_err() {
                 return;
             }
             drop(open);
@@ -275,13 +237,7 @@ impl Desk {
     /// Writes the message down and asks the script.
     fn judge(&self, post: Post) -> Reply {
         let mut ledger = self.ledger.lock().unwrap();
-        let turn = Turn {
-            of_all: ledger.len(),
-            of_message: ledger
-                .iter()
-                .filter(|earlier| earlier.message_id == post.message_id)
-                .count(),
-        };
+        let turn = Turn { of_all: ledger.len(), of_message: ledger.iter().filter(|earlier| earlier.message_id == post.message_id).count() };
         ledger.push(post.clone());
         drop(ledger);
         (self.script)(&post, &turn)
@@ -289,9 +245,5 @@ impl Desk {
 }
 
 fn accepted() -> (u16, wire::Headers, String) {
-    (
-        202,
-        vec![("x-conversation-id".into(), uuid::Uuid::new_v4().to_string())],
-        String::new(),
-    )
+    (202, vec![("x-conversation-id".into(), uuid::Uuid::new_v4().to_string())], String::new())
 }

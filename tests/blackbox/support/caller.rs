@@ -36,13 +36,9 @@ pub struct Answer {
 pub fn client_builder() -> reqwest::ClientBuilder {
     static PROVIDER: Once = Once::new();
     PROVIDER.call_once(|| {
-        rustls::crypto::aws_lc_rs::default_provider()
-            .install_default()
-            .ok();
+        rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     });
-    reqwest::Client::builder()
-        .no_proxy()
-        .timeout(std::time::Duration::from_secs(70))
+    reqwest::Client::builder().no_proxy().timeout(std::time::Duration::from_secs(70))
 }
 
 impl Caller {
@@ -58,9 +54,7 @@ impl Caller {
 
     /// A request with the post's key, to be completed and given to [`Caller::finish`].
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        let request = self
-            .client
-            .request(method, format!("{}{path}", self.base()));
+        let request = self.client.request(method, format!("{}{path}", self.base()));
         match &self.key {
             Some(key) => request.bearer_auth(key),
             None => request,
@@ -72,17 +66,10 @@ impl Caller {
         let response = request.send().await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let probe = response.url().path().starts_with("/health/");
-        let answer = Answer {
-            status,
-            headers,
-            body: response.bytes().await?.to_vec(),
-        };
+        let answer = Answer { status, headers, body: response.bytes().await?.to_vec() };
         if self.listener != Listener::Ops {
             let id = answer.header("x-conversation-id").unwrap_or_default();
-            assert!(
-                uuid::Uuid::parse_str(id).is_ok(),
-                "every answer carries a conversation id: {answer:?}"
-            );
+            assert!(uuid::Uuid::parse_str(id).is_ok(), "every answer carries a conversation id: {answer:?}");
         }
         if status >= 400 && !probe {
             answer.judge_problem();
@@ -107,16 +94,12 @@ impl Caller {
 
     /// POST of JSON.
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.post_bytes(path, body.to_string().into_bytes(), &[])
-            .await
+        self.post_bytes(path, body.to_string().into_bytes(), &[]).await
     }
 
     /// POST of bytes that are called JSON, with more headers.
     pub async fn post_bytes(&self, path: &str, body: Vec<u8>, headers: &[(&str, &str)]) -> Answer {
-        let mut request = self
-            .request(Method::POST, path)
-            .header("content-type", "application/json")
-            .body(body);
+        let mut request = self.request(Method::POST, path).header("content-type", "application/json").body(body);
         for (name, value) in headers {
             request = request.header(*name, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
@@ -131,17 +114,13 @@ impl Caller {
     /// Hands in a declaration under a key of the sender's.
     pub async fn declare_with_key(&self, declaration: &Value, key: &str) -> Answer {
         let body = declaration.to_string().into_bytes();
-        self.post_bytes("/v1/declarations", body, &[("idempotency-key", key)])
-            .await
+        self.post_bytes("/v1/declarations", body, &[("idempotency-key", key)]).await
     }
 
     /// Hands in a faultless declaration and gives its id.
     pub async fn accepted(&self, declaration: &Value) -> String {
         let answer = self.declare(declaration).await.expect(202).json();
-        answer["declaration_id"]
-            .as_str()
-            .expect("an answer has a declaration_id")
-            .to_owned()
+        answer["declaration_id"].as_str().expect("an answer has a declaration_id").to_owned()
     }
 
     /// What the gateway says of a declaration.
@@ -153,8 +132,7 @@ impl Caller {
     pub async fn wait_state(&self, id: &str, pointer: &str, value: &str) -> Value {
         super::until(&format!("{pointer} = {value} of {id}"), 20, async || {
             let declaration = self.declaration(id).await;
-            (declaration.pointer(pointer).and_then(Value::as_str) == Some(value))
-                .then_some(declaration)
+            (declaration.pointer(pointer).and_then(Value::as_str) == Some(value)).then_some(declaration)
         })
         .await
     }
@@ -179,20 +157,14 @@ impl Caller {
     pub async fn event_types(&self, item_id: &str) -> Vec<String> {
         let events = self.events().await;
         let own = events.iter().filter(|event| event["subject"] == item_id);
-        own.map(|event| event["type"].as_str().unwrap_or_default().to_owned())
-            .collect()
+        own.map(|event| event["type"].as_str().unwrap_or_default().to_owned()).collect()
     }
 }
 
 impl Answer {
     /// The status must be this; gives the answer back.
     pub fn expect(self, status: u16) -> Answer {
-        assert_eq!(
-            self.status,
-            status,
-            "{}",
-            String::from_utf8_lossy(&self.body)
-        );
+        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.body));
         self
     }
 
@@ -203,8 +175,7 @@ impl Answer {
 
     /// The body as JSON.
     pub fn json(&self) -> Value {
-        serde_json::from_slice(&self.body)
-            .unwrap_or_else(|_| panic!("not JSON: {}", String::from_utf8_lossy(&self.body)))
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("not JSON: {}", String::from_utf8_lossy(&self.body)))
     }
 
     /// The body as text.
@@ -220,19 +191,11 @@ impl Answer {
     /// RFC 9457 with the members that the interfaces name.
     fn judge_problem(&self) {
         let kind = self.header("content-type").unwrap_or_default();
-        assert!(
-            kind.starts_with("application/problem+json"),
-            "a failure is a problem document: {self:?}"
-        );
+        assert!(kind.starts_with("application/problem+json"), "a failure is a problem document: {self:?}");
         let problem = self.json();
         assert_eq!(problem["status"], self.status, "{problem}");
         for member in ["type", "title", "detail", "code"] {
-            assert!(
-                problem[member]
-                    .as_str()
-                    .is_some_and(|text| !text.is_empty()),
-                "{member} in {problem}"
-            );
+            assert!(problem[member].as_str().is_some_and(|text| !text.is_empty()), "{member} in {problem}");
         }
         if let Some(id) = self.header("x-conversation-id") {
             assert_eq!(problem["conversation_id"], id, "{problem}");
@@ -243,11 +206,7 @@ impl Answer {
             }
         }
         if matches!(self.status, 429 | 503) {
-            assert!(
-                self.header("retry-after").is_some(),
-                "{} says when to come back",
-                self.status
-            );
+            assert!(self.header("retry-after").is_some(), "{} says when to come back", self.status);
         }
     }
 }

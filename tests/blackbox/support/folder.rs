@@ -12,8 +12,7 @@ impl Folder {
     /// Makes an empty folder whose name says which test it belongs to.
     pub fn new(name: &str) -> Folder {
         let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-        let path =
-            std::env::temp_dir().join(format!("preclear-{name}-{}-{number}", std::process::id()));
+        let path = std::env::temp_dir().join(format!("preclear-{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("temporary folder");
         Folder(path)
     }

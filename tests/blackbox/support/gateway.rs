@@ -40,20 +40,14 @@ fn program(setup: &Setup) -> Command {
             command.env_remove(name);
         }
     }
-    command
-        .current_dir(setup.folder.path())
-        .env("RUST_LOG", &setup.log)
-        .stdin(Stdio::null());
+    command.current_dir(setup.folder.path()).env("RUST_LOG", &setup.log).stdin(Stdio::null());
     command
 }
 
 /// Runs a command of the binary to its end.
 pub fn run(setup: &Setup, arguments: &[&str]) -> Output {
     setup.write();
-    program(setup)
-        .args(arguments)
-        .output()
-        .expect("the binary runs")
+    program(setup).args(arguments).output().expect("the binary runs")
 }
 
 impl Gateway {
@@ -80,10 +74,7 @@ impl Gateway {
     }
 
     /// One broker `uk-broker` for everything, answering by script.
-    pub async fn with_broker(
-        test: &str,
-        script: impl Fn(&Post, &Turn) -> Reply + Send + Sync + 'static,
-    ) -> (Gateway, Broker) {
+    pub async fn with_broker(test: &str, script: impl Fn(&Post, &Turn) -> Reply + Send + Sync + 'static) -> (Gateway, Broker) {
         let mut setup = Setup::new(test);
         let broker = Broker::start(&setup.pki, script).await;
         setup.broker("uk-broker", &broker.url(), "recipient.country == 'GB'");
@@ -99,37 +90,19 @@ impl Gateway {
     pub async fn launch(&mut self) {
         assert!(self.child.is_none(), "one process at a time");
         self.setup.write();
-        let (addresses, config) = (
-            self.setup.folder.file("addresses.json"),
-            self.setup.config_path(),
-        );
+        let (addresses, config) = (self.setup.folder.file("addresses.json"), self.setup.config_path());
         std::fs::remove_file(&addresses).ok();
-        let log = |name: &str| {
-            OpenOptions::new()
-                .create(true)
-                .append(true)
-                .open(self.setup.folder.file(name))
-                .unwrap()
-        };
+        let log = |name: &str| OpenOptions::new().create(true).append(true).open(self.setup.folder.file(name)).unwrap();
         let child = program(&self.setup)
             .arg("serve")
-            .args([
-                std::ffi::OsStr::new("--config"),
-                config.as_os_str(),
-                std::ffi::OsStr::new("--addresses"),
-                addresses.as_os_str(),
-            ])
+            .args([std::ffi::OsStr::new("--config"), config.as_os_str(), std::ffi::OsStr::new("--addresses"), addresses.as_os_str()])
             .stdout(log("stdout"))
             .stderr(log("stderr"))
             .spawn()
             .expect("the binary starts");
         self.child = Some(child);
         let found: Addresses = until("the addresses file", 20, async || {
-            if let Some(status) = self
-                .child
-                .as_mut()
-                .and_then(|child| child.try_wait().unwrap())
-            {
+            if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().unwrap()) {
                 panic!("the gateway ended with {status}:\n{}", self.log());
             }
             serde_json::from_slice(&std::fs::read(&addresses).ok()?).ok()
@@ -147,28 +120,14 @@ impl Gateway {
 
     /// Asks it to end, as an init system does.
     pub fn terminate(&self) {
-        let id = self
-            .child
-            .as_ref()
-            .expect("a running gateway")
-            .id()
-            .to_string();
-        assert!(
-            Command::new("kill")
-                .args(["-TERM", &id])
-                .status()
-                .unwrap()
-                .success()
-        );
+        let id = self.child.as_ref().expect("a running gateway").id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
     /// Waits for the end of the process.
     pub async fn wait_exit(&mut self, seconds: u64) -> ExitStatus {
         let child = self.child.as_mut().expect("a running gateway");
-        let status = until("the end of the process", seconds, async || {
-            child.try_wait().unwrap()
-        })
-        .await;
+        let status = until("the end of the process", seconds, async || child.try_wait().unwrap()).await;
         self.child = None;
         status
     }
@@ -198,12 +157,7 @@ impl Gateway {
             let pem = format!("{}{}", party.key, party.certificate);
             builder = builder.identity(reqwest::Identity::from_pem(pem.as_bytes()).unwrap());
         }
-        Caller {
-            client: builder.build().unwrap(),
-            listener: Listener::Callbacks,
-            addresses: self.addresses.clone(),
-            key: None,
-        }
+        Caller { client: builder.build().unwrap(), listener: Listener::Callbacks, addresses: self.addresses.clone(), key: None }
     }
 
     /// `uk-broker`, calling back.
@@ -213,10 +167,7 @@ impl Gateway {
 
     /// A broker with its own certificate, calling back.
     pub fn voice(&self, broker: &str) -> Voice {
-        Voice {
-            caller: self.caller_of(Some(self.setup.identity(broker))),
-            broker: broker.to_owned(),
-        }
+        Voice { caller: self.caller_of(Some(self.setup.identity(broker))), broker: broker.to_owned() }
     }
 }
 
@@ -241,13 +192,7 @@ impl Voice {
     pub async fn say(&self, body: impl Into<Vec<u8>>) -> Answer {
         let path = format!("/v1/brokers/{}/notices", self.broker);
         let request = self.caller.request(Method::POST, &path);
-        self.caller
-            .finish(
-                request
-                    .header("content-type", "application/xml; charset=UTF-8")
-                    .body(body.into()),
-            )
-            .await
+        self.caller.finish(request.header("content-type", "application/xml; charset=UTF-8").body(body.into())).await
     }
 
     /// Sends a notice, which must be taken.

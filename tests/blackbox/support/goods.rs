@@ -5,11 +5,7 @@ use serde_json::{Value, json};
 /// An S10 id: service indicator, eight digits, check digit (weights 8 6 4 2 3 5 9 7, modulo 11), issuing country.
 pub fn s10(service: &str, serial: u32, country: &str) -> String {
     let digits = format!("{serial:08}");
-    let sum: u32 = digits
-        .bytes()
-        .zip([8, 6, 4, 2, 3, 5, 9, 7])
-        .map(|(digit, weight)| u32::from(digit - b'0') * weight)
-        .sum();
+    let sum: u32 = digits.bytes().zip([8, 6, 4, 2, 3, 5, 9, 7]).map(|(digit, weight)| u32::from(digit - b'0') * weight).sum();
     let check = match 11 - sum % 11 {
         10 => 0,
         11 => 5,

@@ -15,13 +15,7 @@ pub struct Notice {
 impl Notice {
     /// A notification of a function code about a local reference, issued now.
     pub fn new(code: &str, lrn: &str) -> Notice {
-        Notice {
-            code: code.to_owned(),
-            lrn: Some(lrn.to_owned()),
-            mrn: None,
-            issued: Timestamp::now(),
-            before_declaration: String::new(),
-        }
+        Notice { code: code.to_owned(), lrn: Some(lrn.to_owned()), mrn: None, issued: Timestamp::now(), before_declaration: String::new() }
     }
 
     /// With the authority's reference.
@@ -60,34 +54,12 @@ impl Notice {
 
     /// The bytes on the wire.
     pub fn xml(&self) -> String {
-        let issued: String = self
-            .issued
-            .to_string()
-            .chars()
-            .filter(char::is_ascii_digit)
-            .take(14)
-            .collect();
-        let time = |name: &str| {
-            format!(
-                r#"<r:{name}><t:DateTimeString formatCode="304">{issued}Z</t:DateTimeString></r:{name}>"#
-            )
-        };
-        let element = |name: &str, value: &Option<String>| {
-            value
-                .as_ref()
-                .map(|value| format!("<r:{name}>{value}</r:{name}>"))
-                .unwrap_or_default()
-        };
-        let accepted = if self.code == "01" {
-            time("AcceptanceDateTime")
-        } else {
-            String::new()
-        };
-        let rejected = if self.code == "03" {
-            time("RejectionDateTime")
-        } else {
-            String::new()
-        };
+        let issued: String = self.issued.to_string().chars().filter(char::is_ascii_digit).take(14).collect();
+        let time = |name: &str| format!(r#"<r:{name}><t:DateTimeString formatCode="304">{issued}Z</t:DateTimeString></r:{name}>"#);
+        let element =
+            |name: &str, value: &Option<String>| value.as_ref().map(|value| format!("<r:{name}>{value}</r:{name}>")).unwrap_or_default();
+        let accepted = if self.code == "01" { time("AcceptanceDateTime") } else { String::new() };
+        let rejected = if self.code == "03" { time("RejectionDateTime") } else { String::new() };
         format!(
             r#"<?xml version="1.0" encoding="UTF-8"?>
 <h:MetaData xmlns:h="urn:wco:datamodel:WCO:DocumentMetaData-DMS:2" xmlns:r="urn:wco:datamodel:WCO:RES-DMS:2" xmlns:t="urn:wco:datamodel:WCO:Response_DS:DMS:2">
@@ -115,10 +87,7 @@ impl Notice {
 /// The local reference of a declaration message: its first `FunctionalReferenceID`, whatever the prefix.
 pub fn lrn_of(message: &[u8]) -> String {
     let text = std::str::from_utf8(message).expect("a message is UTF-8");
-    let start = text
-        .find("FunctionalReferenceID>")
-        .expect("a declaration has a local reference")
-        + "FunctionalReferenceID>".len();
+    let start = text.find("FunctionalReferenceID>").expect("a declaration has a local reference") + "FunctionalReferenceID>".len();
     let end = start + text[start..].find('<').expect("closed element");
     text[start..end].to_owned()
 }

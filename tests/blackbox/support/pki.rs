@@ -1,10 +1,7 @@
 //! Certificates of one test: one authority that everybody trusts, and one that nobody does.
 
 use super::sha256_hex;
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, KeyUsagePurpose,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
 use std::path::Path;
 
 /// A certificate with its key, and the hash by which a peer's ledger knows it.
@@ -45,17 +42,11 @@ fn party(authority: &Authority, names: &[&str], purpose: ExtendedKeyUsagePurpose
     let key = KeyPair::generate().unwrap();
     let names: Vec<String> = names.iter().map(|&name| name.to_owned()).collect();
     let mut params = CertificateParams::new(names.clone()).unwrap();
-    params
-        .distinguished_name
-        .push(DnType::CommonName, names[0].clone());
+    params.distinguished_name.push(DnType::CommonName, names[0].clone());
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![purpose];
     let certificate = params.signed_by(&key, authority).unwrap();
-    Party {
-        sha256: sha256_hex(certificate.der()),
-        certificate: certificate.pem(),
-        key: key.serialize_pem(),
-    }
+    Party { sha256: sha256_hex(certificate.der()), certificate: certificate.pem(), key: key.serialize_pem() }
 }
 
 impl Pki {

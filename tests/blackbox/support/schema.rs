@@ -10,9 +10,7 @@ fn schema(name: &str) -> Option<PathBuf> {
     let shared = shared.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared"));
     let path = shared.join("schemas/hmrc-cds").join(name);
     if !path.exists() || Command::new("xmllint").arg("--version").output().is_err() {
-        println!(
-            "SKIPPED: no official schema or no xmllint; PRECLEAR_SHARED names the folder with schemas/hmrc-cds"
-        );
+        println!("SKIPPED: no official schema or no xmllint; PRECLEAR_SHARED names the folder with schemas/hmrc-cds");
         return None;
     }
     Some(path)
@@ -22,16 +20,8 @@ fn validate(schema: &Path, document: &[u8]) {
     let folder = Folder::new("xmllint");
     let file = folder.file("document.xml");
     std::fs::write(&file, document).unwrap();
-    let output = Command::new("xmllint")
-        .args(["--noout", "--nonet", "--schema"])
-        .args([schema, file.as_path()])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    let output = Command::new("xmllint").args(["--noout", "--nonet", "--schema"]).args([schema, file.as_path()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A notification of the authority's.

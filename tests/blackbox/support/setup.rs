@@ -29,21 +29,12 @@ fn mappings() -> PathBuf {
 
 /// What the mapping says that it needs, with the examples that it gives: a broker's settings as TOML lines.
 fn settings(mapping: &str) -> String {
-    let text = std::fs::read_to_string(mappings().join(mapping).join("mapping.toml"))
-        .expect("the mapping is there");
+    let text = std::fs::read_to_string(mappings().join(mapping).join("mapping.toml")).expect("the mapping is there");
     let mapping: toml::Table = text.parse().expect("mapping.toml is TOML");
     let mut lines = String::new();
-    for setting in mapping
-        .get("settings")
-        .and_then(toml::Value::as_array)
-        .into_iter()
-        .flatten()
-    {
+    for setting in mapping.get("settings").and_then(toml::Value::as_array).into_iter().flatten() {
         let name = setting["name"].as_str().expect("a setting has a name");
-        let required = setting
-            .get("required")
-            .and_then(toml::Value::as_bool)
-            .unwrap_or(false);
+        let required = setting.get("required").and_then(toml::Value::as_bool).unwrap_or(false);
         match setting.get("example") {
             Some(example) if required => writeln!(lines, "{name} = {example}").unwrap(),
             None if required => panic!("the required setting {name} has no example"),
@@ -61,10 +52,7 @@ impl Setup {
         Setup {
             folder,
             pki,
-            lines: vec![(
-                "webhooks".into(),
-                r#"dangerous_allow = ["127.0.0.1"]"#.into(),
-            )],
+            lines: vec![("webhooks".into(), r#"dangerous_allow = ["127.0.0.1"]"#.into())],
             log: "info".into(),
             brokers: BTreeMap::new(),
             routes: Vec::new(),
@@ -85,29 +73,17 @@ impl Setup {
             ("max_in_flight", "16".to_owned()),
             ("timeout_s", "10".to_owned()),
             ("idempotent", "true".to_owned()),
-            (
-                "retry",
-                "{ first_ms = 100, max_ms = 1000, give_up_after_s = 3600 }".to_owned(),
-            ),
-            (
-                "breaker",
-                "{ failure_share = 0.5, min_calls = 10, window_s = 30, open_ms = 500 }".to_owned(),
-            ),
+            ("retry", "{ first_ms = 100, max_ms = 1000, give_up_after_s = 3600 }".to_owned()),
+            ("breaker", "{ failure_share = 0.5, min_calls = 10, window_s = 30, open_ms = 500 }".to_owned()),
         ];
-        let entries = entries
-            .into_iter()
-            .map(|(key, value)| (key.to_owned(), value))
-            .collect();
+        let entries = entries.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
         self.brokers.insert(name.to_owned(), entries);
         self.routes.push((when.to_owned(), name.to_owned()));
     }
 
     /// Sets one entry of a broker, as TOML.
     pub fn tune(&mut self, broker: &str, key: &str, value: &str) {
-        self.brokers
-            .get_mut(broker)
-            .expect("a broker of this set-up")
-            .insert(key.to_owned(), value.to_owned());
+        self.brokers.get_mut(broker).expect("a broker of this set-up").insert(key.to_owned(), value.to_owned());
     }
 
     /// Adds a line to a section.
@@ -141,24 +117,12 @@ impl Setup {
         for listener in ["intake", "callbacks", "ops"] {
             add(listener, r#"listen = "127.0.0.1:0""#.into());
         }
-        add(
-            "callbacks",
-            format!("certificate = {}", path("gateway.pem")),
-        );
+        add("callbacks", format!("certificate = {}", path("gateway.pem")));
         add("callbacks", format!("key = {}", path("gateway.key")));
         add("callbacks", format!("client_ca = {}", path("ca.pem")));
-        add(
-            "store",
-            format!(
-                "url = \"sqlite:{}\"",
-                self.folder.file("preclear.db").display()
-            ),
-        );
+        add("store", format!("url = \"sqlite:{}\"", self.folder.file("preclear.db").display()));
         add("store", "min_free_mb = 16".into());
-        add(
-            "mappings",
-            format!("dir = {:?}", mappings().display().to_string()),
-        );
+        add("mappings", format!("dir = {:?}", mappings().display().to_string()));
         for (section, line) in &self.lines {
             add(section, line.clone());
         }
@@ -166,10 +130,7 @@ impl Setup {
         for (section, lines) in sections {
             writeln!(text, "[{section}]\n{}\n", lines.join("\n")).unwrap();
         }
-        for (code, name, key, country) in [
-            ("KRA", "Korea Post", KOREA_KEY, "KR"),
-            ("JPX", "Japan Post", JAPAN_KEY, "JP"),
-        ] {
+        for (code, name, key, country) in [("KRA", "Korea Post", KOREA_KEY, "KR"), ("JPX", "Japan Post", JAPAN_KEY, "JP")] {
             let key = sha256_hex(key.as_bytes());
             writeln!(text, "[posts.{code}]\nname = \"{name}\"\napi_keys = [\"sha256:{key}\"]\nitem_countries = [\"{country}\"]\n").unwrap();
         }
@@ -178,12 +139,7 @@ impl Setup {
             for (key, value) in entries {
                 writeln!(text, "{key} = {value}").unwrap();
             }
-            writeln!(
-                text,
-                "\n[brokers.{name}.settings]\n{}",
-                settings("hmrc-cds")
-            )
-            .unwrap();
+            writeln!(text, "\n[brokers.{name}.settings]\n{}", settings("hmrc-cds")).unwrap();
         }
         for (when, broker) in &self.routes {
             writeln!(text, "[[routes]]\nwhen = {when:?}\nbroker = {broker:?}\n").unwrap();

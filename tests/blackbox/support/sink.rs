@@ -23,18 +23,12 @@ impl Hook {
 
     /// The value of a header that must be there.
     pub fn header(&self, name: &str) -> &str {
-        wire::header(&self.headers, name)
-            .unwrap_or_else(|| panic!("a webhook has the header {name}"))
+        wire::header(&self.headers, name).unwrap_or_else(|| panic!("a webhook has the header {name}"))
     }
 
     /// The headers in the form of the published verification library.
     pub fn header_map(&self) -> HeaderMap {
-        let pair = |(name, value): &(String, String)| {
-            (
-                HeaderName::try_from(name).unwrap(),
-                HeaderValue::try_from(value).unwrap(),
-            )
-        };
+        let pair = |(name, value): &(String, String)| (HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
         self.headers.iter().map(pair).collect()
     }
 }
@@ -60,20 +54,13 @@ impl Sink {
                 tokio::spawn(async move {
                     let mut stream = BufReader::new(stream);
                     while let Ok(Some(request)) = wire::request(&mut stream).await {
-                        let mut hook = Hook {
-                            headers: request.headers,
-                            body: request.body,
-                            answered: 0,
-                        };
+                        let mut hook = Hook { headers: request.headers, body: request.body, answered: 0 };
                         {
                             let mut ledger = ledger.lock().unwrap();
                             hook.answered = script(&hook, ledger.len());
                             ledger.push(hook.clone());
                         }
-                        if wire::answer(&mut stream, hook.answered, &[], b"")
-                            .await
-                            .is_err()
-                        {
+                        if wire::answer(&mut stream, hook.answered, &[], b"").await.is_err() {
                             return;
                         }
                     }
@@ -96,10 +83,7 @@ impl Sink {
     /// The deliveries that were answered 2xx, of one item.
     pub fn taken(&self, item_id: &str) -> Vec<Value> {
         let hooks = self.hooks();
-        let taken = hooks
-            .iter()
-            .filter(|hook| hook.answered / 100 == 2)
-            .map(Hook::event);
+        let taken = hooks.iter().filter(|hook| hook.answered / 100 == 2).map(Hook::event);
         taken.filter(|event| event["subject"] == item_id).collect()
     }
 }

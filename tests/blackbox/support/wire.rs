@@ -17,10 +17,7 @@ pub struct Request {
 
 /// The value of a header, if it is there.
 pub fn header<'a>(headers: &'a Headers, name: &str) -> Option<&'a str> {
-    headers
-        .iter()
-        .find(|(known, _)| known == name)
-        .map(|(_, value)| value.as_str())
+    headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
 
 async fn line<S: AsyncBufRead + Unpin>(stream: &mut S) -> io::Result<Option<String>> {
@@ -34,15 +31,11 @@ async fn line<S: AsyncBufRead + Unpin>(stream: &mut S) -> io::Result<Option<Stri
     if bytes.last() == Some(&b'\r') {
         bytes.pop();
     }
-    String::from_utf8(bytes)
-        .map(Some)
-        .map_err(|_| io::ErrorKind::InvalidData.into())
+    String::from_utf8(bytes).map(Some).map_err(|_| io::ErrorKind::InvalidData.into())
 }
 
 /// The first line and the headers of a message; `None` when the peer closed before a new one began.
-pub async fn head<S: AsyncBufRead + Unpin>(
-    stream: &mut S,
-) -> io::Result<Option<(String, Headers)>> {
+pub async fn head<S: AsyncBufRead + Unpin>(stream: &mut S) -> io::Result<Option<(String, Headers)>> {
     let Some(first) = line(stream).await? else {
         return Ok(None);
     };
@@ -74,14 +67,9 @@ pub async fn request<S: AsyncBufRead + Unpin>(stream: &mut S) -> io::Result<Opti
         return Ok(None);
     };
     let mut words = first.split(' ');
-    let (method, path) = (
-        words.next().unwrap_or_default().to_owned(),
-        words.next().unwrap_or_default().to_owned(),
-    );
+    let (method, path) = (words.next().unwrap_or_default().to_owned(), words.next().unwrap_or_default().to_owned());
     let mut body = Vec::new();
-    if header(&headers, "transfer-encoding")
-        .is_some_and(|value| value.eq_ignore_ascii_case("chunked"))
-    {
+    if header(&headers, "transfer-encoding").is_some_and(|value| value.eq_ignore_ascii_case("chunked")) {
         while let Some(bytes) = chunk(stream).await? {
             body.extend(bytes);
         }
@@ -89,25 +77,12 @@ pub async fn request<S: AsyncBufRead + Unpin>(stream: &mut S) -> io::Result<Opti
         body.resize(length.parse().map_err(|_| io::ErrorKind::InvalidData)?, 0);
         stream.read_exact(&mut body).await?;
     }
-    Ok(Some(Request {
-        method,
-        path,
-        headers,
-        body,
-    }))
+    Ok(Some(Request { method, path, headers, body }))
 }
 
 /// Writes one whole answer and keeps the connection.
-pub async fn answer<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    status: u16,
-    headers: &[(String, String)],
-    body: &[u8],
-) -> io::Result<()> {
-    let mut text = format!(
-        "HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n",
-        body.len()
-    );
+pub async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, status: u16, headers: &[(String, String)], body: &[u8]) -> io::Result<()> {
+    let mut text = format!("HTTP/1.1 {status} Said\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
         text.push_str(&format!("{name}: {value}\r\n"));
     }

@@ -1,0 +1,3 @@
+//! The commands of `preclear` that are programs of their own.
+
+pub mod certs;
