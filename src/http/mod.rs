@@ -7,3 +7,6 @@
 pub mod body;
 pub mod common;
 pub mod problem;
+pub mod query;
+pub mod routes;
+pub mod schema;
