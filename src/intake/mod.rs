@@ -9,6 +9,7 @@ mod filing;
 mod posts;
 mod preview;
 mod routing;
+mod sighting;
 mod sound;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use posts::{PostProfile, Posts};
 pub use routing::{Router, RoutingFault};
+pub use sighting::Sighting;
 pub use sound::Sound;
 
 use crate::catalog::SharedCatalog;
