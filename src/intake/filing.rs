@@ -83,16 +83,19 @@ pub(super) fn render(
     let Some(lrn) = ids::lrn(declaration.item_id, declaration.posted_on(), occasion.counter) else {
         return Err(vec![Fault::new("", crate::domain::fault::OUT_OF_RANGE, "no local reference number is left for this item")]);
     };
-    let (message_id, conversation_id) = (occasion.message_id.to_string(), occasion.conversation_id.to_string());
     let input = Input {
         declaration,
         settings: &channel.settings,
-        message: MessageContext { lrn: &lrn, id: &message_id, conversation_id: &conversation_id, created_at: occasion.now },
+        message: MessageContext {
+            lrn: &lrn,
+            id: occasion.message_id,
+            conversation_id: occasion.conversation_id,
+            created_at: occasion.now,
+        },
         mrn: None,
         reason: None,
         previous: None,
-        post_code: &submission.post.code,
-        post_name: &submission.post.name,
+        post: submission.post.context(),
         broker: choice.broker,
     };
     let rendered = channel.mapping.render(MessageKind::Declaration, &input)?;
@@ -103,11 +106,11 @@ fn new_filing(choice: &Choice<'_>, channel: &Channel, bytes: Vec<u8>, lrn: Strin
     let message = NewMessage {
         message_id,
         kind: MessageKind::Declaration,
-        content_type: channel.mapping.content_type().to_owned(),
+        content_type: channel.mapping.manifest.transport.content_type.clone(),
         body_hash: Sha256::digest(&bytes).into(),
         body: Bytes::from(bytes),
-        mapping: channel.mapping.name().to_owned(),
-        mapping_version: channel.mapping.version().to_owned(),
+        mapping: channel.mapping.name.clone(),
+        mapping_version: channel.mapping.version.clone(),
         lrn,
     };
     NewFiling {
