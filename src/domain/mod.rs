@@ -6,6 +6,7 @@
 //! it only carry values in and effects out.
 
 pub mod answer;
+pub mod breaker;
 pub mod clearance;
 pub mod declaration;
 pub mod delivery;
@@ -17,7 +18,9 @@ pub mod ids;
 pub mod json;
 pub mod masked;
 pub mod merge;
+pub mod permit;
 pub mod record;
+pub mod retry;
 pub mod security;
 pub mod text;
 pub mod time;
