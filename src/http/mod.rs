@@ -4,8 +4,10 @@
 //! decides nothing. Every answer carries `X-Conversation-Id` and `Cache-Control: no-store`, every
 //! error is a problem (RFC 9457), every body is bounded in bytes and in time.
 
+pub mod batch;
 pub mod body;
 pub mod common;
+pub mod intake;
 pub mod problem;
 pub mod query;
 pub mod routes;

@@ -19,7 +19,8 @@ use crate::error::{ApiError, Code};
 use crate::intake::{Intake, PostProfile, Posts};
 use crate::net::tls::Peer;
 use crate::store::Store;
-use crate::tracking::Subscriptions;
+use crate::tracking::feed::Feed;
+use crate::tracking::subscriptions::SubscriptionService;
 
 /// What the handlers of this listener share.
 pub struct IntakeState {
@@ -29,8 +30,10 @@ pub struct IntakeState {
     pub store: Store,
     /// Who may ask.
     pub posts: Posts,
+    /// The event log.
+    pub feed: Feed<Store>,
     /// Webhook subscriptions.
-    pub subscriptions: Subscriptions,
+    pub subscriptions: SubscriptionService<Store>,
     /// Bounds of a declaration.
     pub limits: BodyLimits,
     /// Whether the process is ending.
