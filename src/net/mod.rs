@@ -9,4 +9,7 @@
 //! Must not: know what a message means, retry, or log.
 
 pub mod client;
+pub mod guard;
+pub mod random;
 pub mod tls;
+pub mod webhook_client;
