@@ -4,5 +4,6 @@
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod forward;
 pub mod net;
 pub mod store;
