@@ -147,6 +147,7 @@ fn intake_state(shared: &Shared, intake: Arc<Intake>, webhooks: WebhookClient) -
         posts: Posts::new(config),
         feed: Feed::new(Arc::clone(&store), shared.shutdown.clone()),
         subscriptions: SubscriptionService::new(store, webhooks, Arc::clone(&shared.clock), handshake),
+        clock: Arc::clone(&shared.clock),
         limits: BodyLimits {
             max_bytes: usize::try_from(config.intake.max_body_bytes).unwrap_or(usize::MAX),
             timeout: Duration::from_secs(config.intake.body_timeout_s),
