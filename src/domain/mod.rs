@@ -6,6 +6,7 @@
 //! it only carry values in and effects out.
 
 pub mod clearance;
+pub mod codes;
 pub mod declaration;
 pub mod delivery;
 pub mod fact;
@@ -14,6 +15,7 @@ pub mod ids;
 pub mod json;
 pub mod masked;
 pub mod record;
+pub mod rules;
 pub mod security;
 pub mod text;
 pub mod time;
