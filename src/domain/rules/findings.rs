@@ -62,9 +62,8 @@ impl<'f> Findings<'f> {
     }
 
     fn is_covered(&self, pointer: &str) -> bool {
-        let above = |fault: &Fault| {
-            pointer.strip_prefix(fault.pointer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        };
+        let above =
+            |fault: &Fault| pointer.strip_prefix(fault.pointer.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         self.faults.as_slice()[..self.shape].iter().any(above)
     }
 

@@ -12,13 +12,7 @@ use crate::domain::time::Date;
 
 const ROOT: At<'static> = At::Root;
 
-pub(super) fn check(
-    declaration: &Declaration,
-    policy: &IntakePolicy,
-    item_countries: &[String],
-    today: Date,
-    findings: &mut Findings<'_>,
-) {
+pub(super) fn check(declaration: &Declaration, policy: &IntakePolicy, item_countries: &[String], today: Date, findings: &mut Findings<'_>) {
     check_digit(declaration, policy, findings);
     check_indicator(declaration, findings);
     check_issuer(declaration, item_countries, findings);

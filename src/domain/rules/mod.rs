@@ -16,6 +16,7 @@ mod parties;
 mod shapes;
 #[cfg(test)]
 mod tests;
+mod vague;
 
 use super::declaration::Declaration;
 use super::fault::{Fault, Faults};

@@ -56,10 +56,4 @@ fn check_prepayment(prepayment: &Prepayment, at: At<'_>, findings: &mut Findings
         (None, Some(_)) => findings.fault(at.name("amount"), fault::CONDITION, "has to be given because currency is"),
         (None, None) => {}
     }
-    if prepayment.provider.is_some() && prepayment.reference.is_none() {
-        findings.fault(at.name("reference"), fault::CONDITION, "has to be given because provider is");
-    }
-    if prepayment.reference.is_some() && prepayment.provider.is_none() {
-        findings.fault(at.name("provider"), fault::CONDITION, "has to be given because reference is");
-    }
 }

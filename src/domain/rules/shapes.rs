@@ -64,9 +64,7 @@ pub(super) fn is_gb_postcode(text: &str) -> bool {
     match &outward[letters..] {
         [] => outward == b"GIR",
         [district] => (1..=2).contains(&letters) && district.is_ascii_digit(),
-        [district, more] => {
-            (1..=2).contains(&letters) && district.is_ascii_digit() && (more.is_ascii_digit() || more.is_ascii_uppercase())
-        }
+        [district, more] => (1..=2).contains(&letters) && district.is_ascii_digit() && (more.is_ascii_digit() || more.is_ascii_uppercase()),
         _ => false,
     }
 }
@@ -94,7 +92,8 @@ pub(super) fn is_email(text: &str) -> bool {
 /// The form of a BCP 47 language tag: `ko`, `zh-Hant-TW`.
 pub(super) fn is_language(text: &str) -> bool {
     text.split('-').enumerate().all(|(index, part)| {
-        let sound = if index == 0 { part.bytes().all(|b| b.is_ascii_alphabetic()) } else { part.bytes().all(|b| b.is_ascii_alphanumeric()) };
+        let sound =
+            if index == 0 { part.bytes().all(|b| b.is_ascii_alphabetic()) } else { part.bytes().all(|b| b.is_ascii_alphanumeric()) };
         sound && (if index == 0 { 2 } else { 1 }..=8).contains(&part.len())
     })
 }
@@ -117,7 +116,12 @@ mod tests {
                 &["W1K 1AA", "w1k1aa", "SW15 1RT", "N1 8PT", "BT9 6QT", "EC1A 1BB", "M1 1AE", "GIR 0AA", "BFPO 57", "CR2 6XH"],
                 &["", "1AA", "03187", "W1K-1AA", "WWW1 1AA", "SW15 RT1", "SW151 1RT", "BFPO", "SW15 1RTX 99"],
             ),
-            ("phone", is_phone, &["+82 2 555 0100", "(020) 7946-0000", "5550100 ext. 12"], &["", "12", "call me", "+44 20 7946 0000 office"]),
+            (
+                "phone",
+                is_phone,
+                &["+82 2 555 0100", "(020) 7946-0000", "5550100 ext. 12"],
+                &["", "12", "call me", "+44 20 7946 0000 office"],
+            ),
             (
                 "email",
                 is_email,
