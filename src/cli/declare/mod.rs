@@ -61,8 +61,8 @@ pub struct DeclareArgs {
 }
 
 /// Runs `preclear declare`. Needs no runtime around it.
-pub fn run(args: &DeclareArgs) -> ExitCode {
-    let (client, sources) = match prepare(args) {
+pub fn run(args: DeclareArgs) -> ExitCode {
+    let (client, sources) = match prepare(&args) {
         Ok(ready) => ready,
         Err(faults) => return usage(&faults),
     };
