@@ -7,6 +7,7 @@
 //! Invariants: nothing is changed, nothing is sent; one area's faults hide no other's, as far as the configuration can be read
 //! at all; values of secrets are never shown. The list goes to stdout. Exit codes: 0 no fault, 1 faults, 2 wrong usage.
 
+use std::collections::BTreeSet;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,8 +15,9 @@ use std::process::ExitCode;
 use clap::Args;
 
 use crate::app::{self, Finding};
-use crate::config;
+use crate::config::{self, Config};
 use crate::domain::time::{Clock as _, SystemClock, Timestamp};
+use crate::mapping::{Registry, cases};
 
 const EXAMPLES: &str = "Examples:\n  preclear check\n  preclear check --config examples/preclear.toml\n  \
     PRECLEAR__STORE__URL=sqlite:/var/lib/preclear/preclear.db preclear check --config /etc/preclear.toml\n\n\
@@ -47,11 +49,33 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 /// All findings, and whether the configuration could be read, without which the other areas cannot be looked at.
 fn findings(path: &Path, now: Timestamp) -> (Vec<Finding>, bool) {
     match config::load(path) {
-        Ok(config) => (app::check(&config, now), true),
+        Ok(config) => {
+            let mut findings = app::check(&config, now);
+            run_cases(&config, &mut findings);
+            (findings, true)
+        }
         Err(faults) => {
             let finding =
                 |fault: config::ConfigFault| Finding { area: "configuration", place: fault.key, detail: fault.detail, note: false };
             (faults.into_iter().map(finding).collect(), false)
+        }
+    }
+}
+
+/// Runs the cases of every mapping that a broker uses; one that cannot be loaded has told its faults already.
+fn run_cases(config: &Config, findings: &mut Vec<Finding>) {
+    let (registry, _) = Registry::load(&app::source_of(config));
+    let used: BTreeSet<&str> = config.brokers.values().map(|broker| broker.mapping.as_str()).collect();
+    for name in used {
+        let (Some(mapping), Some(files)) = (registry.get(name), registry.files(name)) else { continue };
+        for case in cases::run(&mapping, &files) {
+            let place = format!("{name}/{}", case.name);
+            findings.extend(case.problems.into_iter().map(|detail| Finding {
+                area: "mappings",
+                place: place.clone(),
+                detail,
+                note: false,
+            }));
         }
     }
 }
