@@ -30,12 +30,12 @@ impl NoticeDesk for CallbackDesk {
 pub(super) struct OpsDesk {
     config: Arc<Config>,
     store: Store,
-    lanes: Arc<Lanes<Store, ports::Catalogs>>,
+    lanes: Arc<Lanes>,
     catalogs: ports::Catalogs,
 }
 
 impl OpsDesk {
-    pub(super) fn new(shared: &Shared, lanes: Arc<Lanes<Store, ports::Catalogs>>) -> Self {
+    pub(super) fn new(shared: &Shared, lanes: Arc<Lanes>) -> Self {
         Self { config: Arc::clone(&shared.config), store: shared.store.clone(), lanes, catalogs: shared.catalogs.clone() }
     }
 }
@@ -67,15 +67,15 @@ impl OpsSource for OpsDesk {
     }
 
     fn pause(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
-        async move { self.lanes.pause(&broker, reason).await.map_err(fault) }.boxed()
+        async move { self.lanes.pause(&broker, reason.as_deref()).await.map(drop).map_err(fault) }.boxed()
     }
 
     fn resume(&self, broker: String, _reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
-        async move { self.lanes.resume(&broker).await.map_err(fault) }.boxed()
+        async move { self.lanes.resume(&broker).await.map(drop).map_err(fault) }.boxed()
     }
 
     fn reload_certificates(&self, broker: String) -> BoxFuture<'_, Result<(), OpsFault>> {
-        async move { self.lanes.reload_certificates(&broker).await.map_err(fault) }.boxed()
+        async move { self.lanes.reload_certificates(&broker).await.map(drop).map_err(fault) }.boxed()
     }
 
     fn mappings(&self) -> Vec<LoadedMapping> {

@@ -10,7 +10,7 @@ use actix_web::web::{Data, ServiceConfig};
 use actix_web::{App, HttpServer};
 
 use super::desks::{CallbackDesk, OpsDesk};
-use super::{Addresses, Shared, StartError, ports, workers};
+use super::{Addresses, Shared, StartError, workers};
 use crate::callback::Station;
 use crate::config::{Config, FilePath};
 use crate::domain::time::Timestamp;
@@ -20,7 +20,6 @@ use crate::http::{callbacks, common, intake, ops, peer, routes};
 use crate::intake::{Intake, Posts};
 use crate::net::tls::{self, ServerTlsFiles};
 use crate::net::webhook_client::WebhookClient;
-use crate::store::Store;
 use crate::tracking::feed::Feed;
 use crate::tracking::subscriptions::SubscriptionService;
 
@@ -115,7 +114,7 @@ impl Listeners {
         shared: &Shared,
         intake: Arc<Intake>,
         webhooks: WebhookClient,
-        lanes: Arc<Lanes<Store, ports::Catalogs>>,
+        lanes: Arc<Lanes>,
     ) -> Result<Servers, StartError> {
         let intake_state = Data::new(intake_state(shared, intake, webhooks));
         let intake = self.intake.serve(shared, workers(), move |config| {

@@ -65,7 +65,7 @@ pub struct Running {
     addresses: Addresses,
     draining: Draining,
     shutdown: CancellationToken,
-    lanes: Arc<Lanes<Store, ports::Catalogs>>,
+    lanes: Arc<Lanes>,
     servers: listeners::Servers,
     stations: Vec<JoinHandle<()>>,
     store: Store,
@@ -150,7 +150,7 @@ impl Shared {
         // Listeners first: an address in use must not leave lanes running.
         let bound = listeners::bind(&self.config, self.clock.now())?;
         let lanes = Arc::new(
-            Lanes::start(&self.config, Arc::new(self.store.clone()), Arc::new(self.catalogs.clone()), Arc::clone(&self.clock)).await,
+            Lanes::start(&self.config.brokers, &Arc::new(self.store.clone()), &Arc::new(self.catalogs.clone()), &self.clock),
         );
         let stations = self.spawn_stations(&webhooks);
         let addresses = bound.addresses();

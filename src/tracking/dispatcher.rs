@@ -206,7 +206,7 @@ impl<S: Deliveries, T: Transport> Dispatcher<S, T> {
                     webhook.outcome = outcome, webhook.result = result, "a webhook target did not take an event");
             }
             // The row is held until it is settled: sending again because our own disk is full would be our fault.
-            while let Err(error) = store.settle_delivery(&row, settlement.clone()).await {
+            while let Err(error) = store.settle_delivery(&row, settlement.clone(), now).await {
                 tracing::warn!(%error, webhook.event = %row.event_id, "a webhook delivery cannot be settled yet");
                 tokio::select! {
                     () = shutdown.cancelled() => return,

@@ -54,6 +54,7 @@ record! {
 #[derive(Debug, Clone, Serialize)]
 pub struct ShownSubscription {
     /// Its id.
+    #[serde(rename = "id")]
     pub subscription_id: SubscriptionId,
     /// Target.
     #[serde(serialize_with = "expose")]
@@ -73,6 +74,7 @@ pub struct ShownSubscription {
 #[derive(Debug, Clone, Serialize)]
 pub struct TestQueued {
     /// The subscription.
+    #[serde(rename = "id")]
     pub subscription_id: SubscriptionId,
     /// Id of the test event, its `webhook-id`.
     pub event_id: EventId,

@@ -94,7 +94,7 @@ impl Deliveries for Memory {
         Ok(self.rows.lock().expect("lock").iter().map(|waiting| waiting.due_at).filter(|due| *due > after).min())
     }
 
-    async fn settle_delivery(&self, row: &DeliveryRow, settlement: DeliverySettlement) -> Result<(), StoreError> {
+    async fn settle_delivery(&self, row: &DeliveryRow, settlement: DeliverySettlement, _now: Timestamp) -> Result<(), StoreError> {
         if self.failing_settlements.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             return Err(StoreError::Unavailable("the disk is full"));
         }

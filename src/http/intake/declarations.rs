@@ -15,7 +15,7 @@ use super::super::problem::{Outcome, answer};
 use super::super::query::Query;
 use super::super::routes::{Answer, Content, Method, Parameter, Route, Values};
 use super::super::schema;
-use super::{IntakeState, JSON, json, path_parameter};
+use super::{IntakeState, JSON, json, path_parameter, views};
 use crate::domain::declaration::Declaration;
 use crate::domain::ids::DeclarationId;
 use crate::error::{ApiError, Code};
@@ -158,7 +158,7 @@ async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
         Query::read(&request, &[])?;
         let id = declaration_id(&request)?;
         let view = state.store.declaration(&post.code, id).await.map_err(store_error)?.ok_or(Code::NotFound)?;
-        Ok(HttpResponse::Ok().content_type(JSON).body(view.to_json()))
+        Ok(HttpResponse::Ok().content_type(JSON).body(views::declaration(view)))
     };
     answer(&request, outcome.await)
 }
@@ -170,7 +170,7 @@ async fn messages(request: HttpRequest, state: Data<IntakeState>) -> HttpRespons
         let id = declaration_id(&request)?;
         let with_content = query.text(&CONTENT) == Some("1");
         let view = state.store.messages(&post.code, id, with_content).await.map_err(store_error)?.ok_or(Code::NotFound)?;
-        Ok(json(StatusCode::OK, &view))
+        Ok(json(StatusCode::OK, &views::messages(view)))
     };
     answer(&request, outcome.await)
 }

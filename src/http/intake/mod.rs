@@ -4,6 +4,7 @@ mod declarations;
 mod events;
 mod items;
 mod subscriptions;
+mod views;
 
 use std::sync::Arc;
 use std::time::Duration;
