@@ -135,7 +135,8 @@ impl Page {
         }
         for lane in &self.lanes {
             match lane.state {
-                LaneState::Running => {}
+                LaneState::Running | LaneState::Stopping => {}
+                LaneState::Held => list.push(format!("{} is held for a while.", lane.broker)),
                 LaneState::Paused => list.push(format!("{} is paused.", lane.broker)),
                 LaneState::BreakerOpen => list.push(format!("{}: its channel fails, its breaker is open.", lane.broker)),
                 LaneState::Disabled => {
@@ -317,6 +318,8 @@ fn lane_badge(state: LaneState) -> Markup {
         LaneState::Paused => ("badge warn", "paused"),
         LaneState::BreakerOpen => ("badge bad", "breaker open"),
         LaneState::Disabled => ("badge bad", "disabled"),
+        LaneState::Held => ("badge warn", "held"),
+        LaneState::Stopping => ("badge still", "stopping"),
     };
     html! { span class=(class) { (word) } }
 }
