@@ -33,7 +33,7 @@ impl NoticeDesk for Desk {
         if !full {
             self.taken.lock().expect("whole").push(notice);
         }
-        let answer = if full { Err(StoreError::Unavailable("disk full")) } else { Ok(NoticeAnswer::default()) };
+        let answer = if full { Err(StoreError::Unavailable("no space in /secret/place")) } else { Ok(NoticeAnswer::default()) };
         std::future::ready(answer).boxed()
     }
 }
@@ -76,11 +76,13 @@ async fn bench(name: &str) -> Bench {
     std::fs::create_dir_all(&folder).expect("a folder");
     let authority = Authority::generate("test CA", now).expect("CA");
     let server = authority.issue("gateway", Purpose::Server, &["localhost".parse().expect("a name")], now).expect("issued");
-    let files = [("gateway.pem", server.certificate_pem.as_str()), ("gateway.key", &server.key_pem), ("ca.pem", authority.certificate_pem())];
+    let files =
+        [("gateway.pem", server.certificate_pem.as_str()), ("gateway.key", &server.key_pem), ("ca.pem", authority.certificate_pem())];
     for (file, text) in files {
         std::fs::write(folder.join(file), text).expect("written");
     }
-    let config = preclear::config::load_text(&configuration(&folder.display().to_string()), std::iter::empty()).expect("a good configuration");
+    let config =
+        preclear::config::load_text(&configuration(&folder.display().to_string()), std::iter::empty()).expect("a good configuration");
     let files = ServerTlsFiles {
         certificate: config.callbacks.certificate.as_path(),
         key: config.callbacks.key.as_path(),
@@ -163,7 +165,8 @@ async fn a_notice_is_kept_as_it_came_and_bounded() {
     let client = bench.client(Some(&bench.issue("uk-broker.example")));
     let url = bench.url("uk-broker");
     let body: Vec<u8> = (0..=255).collect();
-    let sent = client.post(&url).header("content-type", "application/xml; charset=x").header("x-conversation-id", "HMRC-42").body(body.clone());
+    let sent =
+        client.post(&url).header("content-type", "application/xml; charset=x").header("x-conversation-id", "HMRC-42").body(body.clone());
     let answer = sent.send().await.expect("an answer");
     assert_eq!(answer.status(), 202);
     assert!(answer.bytes().await.expect("a body").is_empty());
@@ -208,7 +211,7 @@ async fn a_full_disk_and_a_revocation_are_told() {
     assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().expect("text")), (503, "5"));
     let problem: serde_json::Value = serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
     assert_eq!(problem["code"], "store_unavailable");
-    assert!(!problem.to_string().contains("disk full"), "no internals");
+    assert!(!problem.to_string().contains("secret"), "no internals");
     bench.desk.full.store(false, Ordering::SeqCst);
     assert_eq!(status(client.post(bench.url("uk-broker")).body("x")).await, 202);
     let serial = preclear::pki::read_certificates(issued.certificate_pem.as_bytes()).expect("readable")[0].serial.clone();
