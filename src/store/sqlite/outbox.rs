@@ -29,7 +29,6 @@ pub(super) struct Waiting {
     pub(super) was: Option<DeliveryState>,
     pub(super) begun_at: Option<Timestamp>,
     pub(super) attempts: u32,
-    pub(super) first_attempt_at: Option<Timestamp>,
 }
 
 impl Sqlite {
