@@ -179,7 +179,9 @@ mod tests {
     #[test]
     fn s10_structure_is_strict_but_forgives_printed_blanks() {
         assert_eq!(S10::parse("RB 123 456 785 GB").expect("blanks").as_str(), "RB123456785GB");
-        for bad in ["", "RB12345678GB", "rb123456785GB", "RB1234567855GB", "R1123456785GB", "RB12345678XGB", "RB123456785G1", "RÄ123456785GB"] {
+        for bad in
+            ["", "RB12345678GB", "rb123456785GB", "RB1234567855GB", "R1123456785GB", "RB12345678XGB", "RB123456785G1", "RÄ123456785GB"]
+        {
             assert!(S10::parse(bad).is_none(), "{bad}");
         }
     }
