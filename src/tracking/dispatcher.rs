@@ -28,8 +28,6 @@ use crate::metrics::WEBHOOK_DELIVERIES;
 use crate::net::webhook_client::{WebhookAnswer, WebhookClient};
 use crate::store::{DeliveryRow, DeliverySettlement};
 
-/// How long tries in hand may go on after the stop signal; what is cut off is tried again later.
-const DRAIN: Duration = Duration::from_secs(5);
 /// How long to leave the store alone after it failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 /// The longest sleep: a look without a reason, so that no fault of a signal can park an event for good.
@@ -42,11 +40,13 @@ pub struct Limits {
     pub total: u32,
     /// Tries at once to one subscription.
     pub per_subscription: u32,
+    /// How long tries in hand may go on after the stop signal; what is cut off is tried again later.
+    pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { total: 256, per_subscription: 4 }
+        Self { total: 256, per_subscription: 4, drain: Duration::from_secs(5) }
     }
 }
 
@@ -138,7 +138,7 @@ impl<S: Deliveries, T: Transport> Dispatcher<S, T> {
             };
         }
         let drained = async { while flight.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        if tokio::time::timeout(self.limits.drain, drained).await.is_err() {
             flight.tasks.abort_all();
         }
     }

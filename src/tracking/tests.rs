@@ -160,7 +160,7 @@ struct Rig {
 fn rig() -> Rig {
     let (store, targets) = (Arc::new(Memory::default()), Arc::new(Targets::default()));
     let clock = Arc::new(FixedClock::new(noon()));
-    let limits = Limits { total: 8, per_subscription: 2 };
+    let limits = Limits { total: 8, per_subscription: 2, drain: Duration::from_millis(10) };
     let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&targets), clock.clone(), limits);
     let stop = CancellationToken::new();
     let task = tokio::spawn(dispatcher.run(stop.clone()));
