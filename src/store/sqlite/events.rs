@@ -17,6 +17,7 @@ use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::{Fact, ReferenceKind, Track};
 use crate::domain::ids::{DeclarationId, FilingId, MessageId};
 use crate::domain::time::Timestamp;
+use crate::metrics::{DECISION, EVENTS};
 use crate::store::apply::{self, Draft, FilingRow};
 use crate::store::told::EventPage;
 
@@ -55,6 +56,7 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
     for mut filing in filings_of(tx, message.message_id)? {
         let mut moved = false;
         let track = filing.track;
+        let undecided = !is_decision(filing.status_word());
         for fact in facts.iter().filter(|fact| fact.track == track) {
             moved |= merge_one(tx, policy, &mut filing, fact, at)?;
         }
@@ -63,10 +65,28 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
         }
         if moved {
             save(tx, &filing)?;
+            if undecided && is_decision(filing.status_word()) {
+                measure_decision(tx, &filing, at)?;
+            }
         }
         changed |= moved;
     }
     Ok(changed)
+}
+
+/// Whether a status is a decision of customs, not only a receipt.
+fn is_decision(status: Option<&str>) -> bool {
+    !matches!(status, None | Some("none" | "pending" | "submitted" | "registered"))
+}
+
+/// How long the first decision took. Observed before the commit: one that fails is counted once too often.
+fn measure_decision(tx: &Tx<'_>, filing: &FilingRow, at: Timestamp) -> Result<(), Fail> {
+    let key = params![filing.declaration_id.0.as_bytes(), filing.filing_id.0.as_bytes()];
+    let sql = "SELECT created_at FROM filings WHERE declaration_id = ?1 AND filing_id = ?2";
+    if let Some(since) = tx.row(sql, key, |row| col::at(row, 0))? {
+        metrics::histogram!(DECISION, "broker" => filing.broker.clone()).record(at.duration_since(since).as_secs_f64().max(0.0));
+    }
+    Ok(())
 }
 
 fn merge_one(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
@@ -204,6 +224,9 @@ fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timestamp) -> Resu
             draft.json
         ],
     )?;
+    // What is no status is counted by its type, for example `delivery.refused`.
+    let status = draft.status.as_ref().unwrap_or(&draft.event_type).clone();
+    metrics::counter!(EVENTS, "track" => filing.track.as_str(), "status" => status).increment(1);
     tx.wake(Wake::EVENTS);
     fan_out(tx, &filing.post, position, &filing.item_id, &draft.event_type, at)
 }
