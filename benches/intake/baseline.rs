@@ -27,7 +27,7 @@ pub fn start(path: &Path, sizes: &Sizes) -> anyhow::Result<SocketAddr> {
     std::thread::spawn(move || write_groups(file, &jobs, &filler));
     let state = Data::new(State { writer, answer: Bytes::from(vec![b'x'; sizes.answer]) });
     let server = HttpServer::new(move || App::new().app_data(state.clone()).route("/v1/declarations", web::post().to(take)))
-        .workers(preclear::app::WORKERS)
+        .workers(preclear::app::workers())
         .disable_signals()
         .bind("127.0.0.1:0")?;
     let address = server.addrs()[0];

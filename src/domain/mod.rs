@@ -8,6 +8,7 @@
 pub mod answer;
 pub mod breaker;
 pub mod clearance;
+pub mod codes;
 pub mod declaration;
 pub mod delivery;
 pub mod emsevt;
@@ -21,6 +22,7 @@ pub mod merge;
 pub mod permit;
 pub mod record;
 pub mod retry;
+pub mod rules;
 pub mod security;
 pub mod text;
 pub mod time;

@@ -6,8 +6,20 @@
 
 pub mod batch;
 pub mod body;
+pub mod callbacks;
 pub mod common;
+#[cfg(feature = "api-page")]
+pub mod docs_page;
+#[cfg(not(feature = "api-page"))]
+pub mod docs_page {
+    //! Built without the page: no routes.
+    /// None.
+    pub const ROUTES: &[super::routes::Route] = &[];
+}
 pub mod intake;
+pub mod openapi;
+pub mod ops;
+pub mod peer;
 pub mod problem;
 pub mod query;
 pub mod routes;

@@ -63,7 +63,7 @@ impl<'a> Query<'a> {
 
 fn pointer(name: &str) -> String {
     let plain = name.len() <= 40 && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-    if plain { format!("/query/{name}") } else { "/query/*".to_owned() }
+    if plain { format!("/{name}") } else { "/*".to_owned() }
 }
 
 fn known(parameters: &[Parameter]) -> String {

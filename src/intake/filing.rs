@@ -30,15 +30,15 @@ pub(super) struct Occasion {
 }
 
 impl Intake {
-    /// Routes and maps; nothing is stored yet.
-    pub(super) fn file(&self, submission: &Submission, sound: &Sound) -> Result<Filed, ApiError> {
+    /// Routes and maps; nothing is stored yet. `first` is the counter of the first local reference.
+    pub(super) fn file(&self, submission: &Submission, sound: &Sound, first: u16) -> Result<Filed, ApiError> {
         let now = self.clock.now();
         let choices = self.router.choose(&sound.declaration, &submission.post)?;
         let catalog = self.catalog.load();
         let mut warnings = sound.warnings.clone();
         let mut faults = Vec::new();
         let (mut filings, mut views) = (Vec::with_capacity(choices.len()), Vec::with_capacity(choices.len()));
-        for (counter, choice) in (1..).zip(&choices) {
+        for (counter, choice) in (first..).zip(&choices) {
             let Some(channel) = catalog.channel(choice.broker) else {
                 return Err(ApiError::new(Code::MappingUnavailable).retry_after(30));
             };
@@ -86,12 +86,7 @@ pub(super) fn render(
     let input = Input {
         declaration,
         settings: &channel.settings,
-        message: MessageContext {
-            lrn: &lrn,
-            id: occasion.message_id,
-            conversation_id: occasion.conversation_id,
-            created_at: occasion.now,
-        },
+        message: MessageContext { lrn: &lrn, id: occasion.message_id, conversation_id: occasion.conversation_id, created_at: occasion.now },
         mrn: None,
         reason: None,
         previous: None,

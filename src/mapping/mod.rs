@@ -14,16 +14,20 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
+use crate::domain::fact::Fact;
 use crate::domain::fault::{self, Fault};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::time::Timestamp;
 
 mod calls;
 mod calls_run;
+pub mod cases;
 mod code;
 mod codes;
+mod compare;
 mod compile;
 mod condition;
+mod dom;
 mod eval;
 mod expr;
 pub mod faults;
@@ -31,18 +35,24 @@ mod foreign;
 pub mod functions;
 mod manifest;
 mod program;
+mod reading;
+mod registry;
 mod render;
+mod rules;
 mod scope;
 mod settings;
 mod source;
 mod tables;
 mod template;
 mod value;
+mod xpath;
 
 pub use codes::CodeList;
 pub use condition::{Condition, ConditionFault};
 pub use faults::MappingFault;
 pub use manifest::{Currency, Manifest, Transport};
+pub use reading::{MAX_NOTICE_BYTES, Unreadable, UnreadableReason};
+pub use registry::{Broken, Registry};
 pub use render::Rendered;
 pub use settings::{SettingFault, SettingKind, SettingSpec, Settings};
 pub use source::{Files, Source};
@@ -109,6 +119,7 @@ pub struct Mapping {
     /// What `mapping.toml` says.
     pub manifest: Manifest,
     programs: Vec<(MessageKind, program::Program)>,
+    rules: rules::Rules,
     /// Bytes of the largest message so far: where the next one's buffer begins.
     capacity: AtomicUsize,
 }
@@ -149,12 +160,20 @@ impl Mapping {
         if files.get("declaration.xml").is_none() {
             all.push(whole_file(&files.name, "declaration.xml", "the file is missing"));
         }
+        let rules = match text_of(files, "notices.toml") {
+            Ok(None) => rules::Rules::default(),
+            Ok(Some(text)) => with_faults(&files.name, "notices.toml", text, &mut all, rules::read),
+            Err(fault) => {
+                all.push(fault);
+                rules::Rules::default()
+            }
+        };
         unknown_files(files, &mut all);
         if !all.is_empty() {
             return Err(all);
         }
         let version = format!("{}+{}", manifest.version, files.hash());
-        Ok(Self { name: files.name.clone(), version, manifest, programs, capacity: AtomicUsize::new(2048) })
+        Ok(Self { name: files.name.clone(), version, manifest, programs, rules, capacity: AtomicUsize::new(2048) })
     }
 
     /// Checks the settings that a configuration gives.
@@ -168,6 +187,32 @@ impl Mapping {
     /// Whether the mapping can make messages of a kind.
     pub fn makes(&self, kind: MessageKind) -> bool {
         self.programs.iter().any(|(known, _)| *known == kind)
+    }
+
+    /// Reads what the broker sent: a notice, or an answer to a query.
+    ///
+    /// # Errors
+    /// When it cannot be read: the bytes are kept and a person is told, nothing is guessed.
+    pub fn read(&self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
+        reading::read(&self.rules, bytes)
+    }
+
+    /// Reads the synchronous 2xx reply to a message. `conversation` is the value of the header
+    /// that [`Transport::conversation_header`] names; it goes into every fact that has none. An
+    /// empty reply gives no facts where the mapping lets it count as delivered.
+    ///
+    /// # Errors
+    /// When it cannot be read: the outcome of the message is in doubt.
+    pub fn reply(&self, body: &[u8], conversation: Option<&str>) -> Result<Vec<Fact>, Unreadable> {
+        let empty = body.iter().all(u8::is_ascii_whitespace);
+        if empty && self.manifest.transport.empty_reply_is_delivered {
+            return Ok(Vec::new());
+        }
+        let mut facts = self.read(body)?;
+        for fact in facts.iter_mut().filter(|fact| fact.conversation.is_none()) {
+            fact.conversation = conversation.map(str::to_owned);
+        }
+        Ok(facts)
     }
 
     /// Makes a message.

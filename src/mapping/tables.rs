@@ -54,6 +54,11 @@ impl<'t> Table<'t> {
         self.table.get(key).is_some()
     }
 
+    /// Whether a key holds a table.
+    pub(super) fn is_table(&self, key: &str) -> bool {
+        self.table.get(key).is_some_and(|value| value.get_ref().is_table())
+    }
+
     /// A text.
     pub(super) fn text(&mut self, key: &'static str, faults: &mut FileFaults<'_>) -> Option<Text<'t>> {
         let value = self.value(key)?;

@@ -104,11 +104,6 @@ fn offset(position: u64) -> usize {
 }
 
 impl<'t> Builder<'_, 't> {
-    /// Where a part that was borrowed from the file stands in it.
-    fn offset_of(&self, part: &str) -> usize {
-        (part.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize).filter(|at| *at <= self.text.len()).unwrap_or(0)
-    }
-
     fn event(&mut self, event: Event<'t>, before: usize) -> Option<()> {
         match event {
             Event::Start(start) => self.open(&start, before)?,

@@ -15,7 +15,7 @@ use super::super::problem::{Outcome, answer};
 use super::super::query::Query;
 use super::super::routes::{Answer, Content, Method, Parameter, Route, Values};
 use super::super::schema;
-use super::{IntakeState, JSON, json, path_parameter};
+use super::{IntakeState, JSON, json, path_parameter, views};
 use crate::domain::declaration::Declaration;
 use crate::domain::ids::DeclarationId;
 use crate::error::{ApiError, Code};
@@ -25,7 +25,8 @@ const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
 
-const KEY: Parameter = Parameter::header("Idempotency-Key", Values::Text(257), "1 to 255 visible ASCII characters without blanks; quotes around it allowed.");
+const KEY: Parameter =
+    Parameter::header("Idempotency-Key", Values::Text(257), "1 to 255 visible ASCII characters without blanks; quotes around it allowed.");
 const CONTENT: Parameter = Parameter::query("content", Values::OneOf(&["0", "1"]), "1 includes the bytes.");
 
 const DECLARATION: &[Content] = &[Content::json(schema::record::<Declaration>)];
@@ -115,7 +116,10 @@ async fn submission(request: &HttpRequest, payload: Payload, state: &IntakeState
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let mut values = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(value) = values.next() else { return Ok(None) };
-    let bad = || ApiError::new(Code::BadHeader).detail("Idempotency-Key: once, 1 to 255 visible ASCII characters without blanks; quotes around it allowed.");
+    let bad = || {
+        ApiError::new(Code::BadHeader)
+            .detail("Idempotency-Key: once, 1 to 255 visible ASCII characters without blanks; quotes around it allowed.")
+    };
     if values.next().is_some() {
         return Err(bad());
     }
@@ -158,7 +162,7 @@ async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
         Query::read(&request, &[])?;
         let id = declaration_id(&request)?;
         let view = state.store.declaration(&post.code, id).await.map_err(store_error)?.ok_or(Code::NotFound)?;
-        Ok(HttpResponse::Ok().content_type(JSON).body(view.to_json()))
+        Ok(HttpResponse::Ok().content_type(JSON).body(views::declaration(view)))
     };
     answer(&request, outcome.await)
 }
@@ -170,7 +174,7 @@ async fn messages(request: HttpRequest, state: Data<IntakeState>) -> HttpRespons
         let id = declaration_id(&request)?;
         let with_content = query.text(&CONTENT) == Some("1");
         let view = state.store.messages(&post.code, id, with_content).await.map_err(store_error)?.ok_or(Code::NotFound)?;
-        Ok(json(StatusCode::OK, &view))
+        Ok(json(StatusCode::OK, &views::messages(view)))
     };
     answer(&request, outcome.await)
 }

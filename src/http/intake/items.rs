@@ -9,7 +9,7 @@ use super::super::problem::answer;
 use super::super::query::Query;
 use super::super::routes::{Answer, Content, Method, Route};
 use super::super::schema;
-use super::{IntakeState, JSON, SMALL_BODY, json, path_parameter};
+use super::{IntakeState, JSON, SMALL_BODY, json, path_parameter, views};
 use crate::domain::ids::S10;
 use crate::error::{ApiError, Code};
 use crate::intake::{Sighting, store_error};
@@ -46,7 +46,7 @@ async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
         Query::read(&request, &[])?;
         let item_id = item_id(&request)?;
         let view = state.store.item(&post.code, item_id).await.map_err(store_error)?.ok_or(Code::NotFound)?;
-        Ok(HttpResponse::Ok().content_type(JSON).body(view.to_json()))
+        Ok(HttpResponse::Ok().content_type(JSON).body(views::declaration(view)))
     };
     answer(&request, outcome.await)
 }

@@ -4,6 +4,7 @@ mod declarations;
 mod events;
 mod items;
 mod subscriptions;
+mod views;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,10 +15,11 @@ use serde::Serialize;
 
 use super::body::BodyLimits;
 use super::common::Draining;
+use super::peer::peer_of;
 use super::routes::{Listener, Table};
+use crate::domain::time::SharedClock;
 use crate::error::{ApiError, Code};
 use crate::intake::{Intake, PostProfile, Posts};
-use crate::net::tls::Peer;
 use crate::store::Store;
 use crate::tracking::feed::Feed;
 use crate::tracking::subscriptions::SubscriptionService;
@@ -34,6 +36,8 @@ pub struct IntakeState {
     pub feed: Feed<Store>,
     /// Webhook subscriptions.
     pub subscriptions: SubscriptionService<Store>,
+    /// Clock.
+    pub clock: SharedClock,
     /// Bounds of a declaration.
     pub limits: BodyLimits,
     /// Whether the process is ending.
@@ -48,16 +52,16 @@ const SMALL_BODY: BodyLimits = BodyLimits { max_bytes: 16 * 1024, timeout: Durat
 /// All routes of the intake listener, but those of the document itself.
 pub static TABLE: Table = Table {
     listener: Listener::Intake,
-    parts: &[declarations::ROUTES, items::ROUTES, events::ROUTES, subscriptions::ROUTES, super::openapi::ROUTES],
+    parts: &[declarations::ROUTES, items::ROUTES, events::ROUTES, subscriptions::ROUTES, super::openapi::ROUTES, super::docs_page::ROUTES],
     always: &[Code::Internal],
-    closed: &[Code::Unauthorized],
+    closed: &[Code::Unauthorized, Code::Forbidden],
 };
 
 impl IntakeState {
     /// The post that a request comes from: by its API key, else by its client certificate.
     ///
     /// # Errors
-    /// 401; which of the two was missing or wrong is not told.
+    /// 401 without either or with a wrong key; 403 for a verified certificate that is no post's.
     fn authenticate(&self, request: &HttpRequest) -> Result<Arc<PostProfile>, ApiError> {
         let by_key = || {
             let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
@@ -65,10 +69,14 @@ impl IntakeState {
             scheme.eq_ignore_ascii_case("bearer").then(|| self.posts.by_key(key.trim()))?
         };
         let by_certificate = || {
-            let peer = request.conn_data::<Peer>()?;
-            self.posts.by_identity(peer.sans.iter().map(String::as_str))
+            let peer = peer_of(request).filter(|peer| peer.is_current(self.clock.now()))?;
+            self.posts.by_identity(peer.dns.iter().chain(&peer.uris).map(String::as_str))
         };
-        by_key().or_else(by_certificate).ok_or_else(|| Code::Unauthorized.into())
+        if request.headers().contains_key(AUTHORIZATION) {
+            return by_key().ok_or_else(|| Code::Unauthorized.into());
+        }
+        let refusal = if peer_of(request).is_some() { Code::Forbidden } else { Code::Unauthorized };
+        by_certificate().ok_or_else(|| refusal.into())
     }
 }
 

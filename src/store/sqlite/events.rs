@@ -11,13 +11,13 @@ use super::refs;
 use super::settle::MessageRow;
 use super::signals::Wake;
 use super::webhooks::fan_out;
-use super::writer::{Fail, Tx};
+use super::writer::{Fail, Told, Tx};
 use super::{Policy, Sqlite, StoreError};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::{Fact, ReferenceKind, Track};
 use crate::domain::ids::{DeclarationId, FilingId, MessageId};
+use crate::domain::merge::FilingState;
 use crate::domain::time::Timestamp;
-use crate::metrics::{DECISION, EVENTS};
 use crate::store::apply::{self, Draft, FilingRow};
 use crate::store::told::EventPage;
 
@@ -56,7 +56,6 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
     for mut filing in filings_of(tx, message.message_id)? {
         let mut moved = false;
         let track = filing.track;
-        let undecided = !is_decision(filing.status_word());
         for fact in facts.iter().filter(|fact| fact.track == track) {
             moved |= merge_one(tx, policy, &mut filing, fact, at)?;
         }
@@ -65,28 +64,10 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
         }
         if moved {
             save(tx, &filing)?;
-            if undecided && is_decision(filing.status_word()) {
-                measure_decision(tx, &filing, at)?;
-            }
         }
         changed |= moved;
     }
     Ok(changed)
-}
-
-/// Whether a status is a decision of customs, not only a receipt.
-fn is_decision(status: Option<&str>) -> bool {
-    !matches!(status, None | Some("none" | "pending" | "submitted" | "registered"))
-}
-
-/// How long the first decision took. Observed before the commit: one that fails is counted once too often.
-fn measure_decision(tx: &Tx<'_>, filing: &FilingRow, at: Timestamp) -> Result<(), Fail> {
-    let key = params![filing.declaration_id.0.as_bytes(), filing.filing_id.0.as_bytes()];
-    let sql = "SELECT created_at FROM filings WHERE declaration_id = ?1 AND filing_id = ?2";
-    if let Some(since) = tx.row(sql, key, |row| col::at(row, 0))? {
-        metrics::histogram!(DECISION, "broker" => filing.broker.clone()).record(at.duration_since(since).as_secs_f64().max(0.0));
-    }
-    Ok(())
 }
 
 fn merge_one(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
@@ -107,8 +88,9 @@ pub(super) fn delivery_ended(
     at: Timestamp,
 ) -> Result<(), Fail> {
     for filing in filings_of(tx, message.message_id)? {
-        let draft = apply::delivery_ended(&filing, reason, facts, at, policy.retention_reasons(&filing.post));
-        append(tx, &filing, &draft, at)?;
+        if let Some(draft) = apply::delivery_ended(&filing, reason, facts, at, policy.retention_reasons(&filing.post)) {
+            append(tx, &filing, &draft, at)?;
+        }
     }
     Ok(())
 }
@@ -116,13 +98,14 @@ pub(super) fn delivery_ended(
 /// The filings that a message covers, with all that their events tell.
 fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
     let mut filings = tx.rows(
-        "SELECT d.post, d.declaration_id, d.item_id, d.posted_on, d.version, d.arrived_at, f.filing_id, f.track, f.broker, f.state
+        "SELECT d.post, d.declaration_id, d.item_id, d.posted_on, d.version, d.arrived_at, f.filing_id, f.track, f.broker, f.created_at, f.state
          FROM message_filings m
          JOIN filings f ON f.declaration_id = m.declaration_id AND f.filing_id = m.filing_id
          JOIN declarations d ON d.declaration_id = m.declaration_id
          WHERE m.message_id = ?1 ORDER BY m.filing_id",
         [message.0.as_bytes()],
         |row| {
+            let (track, created_at) = (col::word(row, 7, Track::parse)?, col::at(row, 9)?);
             Ok(FilingRow {
                 post: row.get(0)?,
                 declaration_id: DeclarationId(col::id(row, 1)?),
@@ -131,9 +114,10 @@ fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
                 version: row.get(4)?,
                 arrived: row.get::<_, Option<i64>>(5)?.is_some(),
                 filing_id: FilingId(col::id(row, 6)?),
-                track: col::word(row, 7, Track::parse)?,
+                track,
                 broker: row.get(8)?,
-                state: state(row, 9)?,
+                created_at,
+                state: state(row, 10, track, created_at)?,
                 references: Vec::new(),
             })
         },
@@ -145,9 +129,9 @@ fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
 }
 
 /// A filing's merged state; that of a new one when nothing was merged yet.
-pub(super) fn state(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<apply::FilingState> {
+pub(super) fn state(row: &rusqlite::Row<'_>, index: usize, track: Track, created_at: Timestamp) -> rusqlite::Result<FilingState> {
     match row.get_ref(index)? {
-        rusqlite::types::ValueRef::Null => Ok(apply::FilingState::default()),
+        rusqlite::types::ValueRef::Null => Ok(FilingState::new(track, created_at)),
         _ => col::word(row, index, |text| serde_json::from_str(text).ok()),
     }
 }
@@ -158,9 +142,8 @@ pub(super) fn references(conn: &Connection, filing: FilingId) -> rusqlite::Resul
         "SELECT m.message_id, m.lrn FROM message_filings f JOIN messages m ON m.message_id = f.message_id
          WHERE f.filing_id = ?1 ORDER BY f.place",
     )?;
-    let messages: Vec<(MessageId, String)> = statement
-        .query_map([filing.0.as_bytes()], |row| Ok((MessageId(col::id(row, 0)?), row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
+    let messages: Vec<(MessageId, String)> =
+        statement.query_map([filing.0.as_bytes()], |row| Ok((MessageId(col::id(row, 0)?), row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut all = Vec::new();
     for (message, lrn) in messages {
         all.push((ReferenceKind::Lrn, lrn));
@@ -182,12 +165,10 @@ fn all_declared(tx: &Tx<'_>, filing: FilingId) -> Result<bool, Fail> {
 
 fn save(tx: &Tx<'_>, filing: &FilingRow) -> Result<(), Fail> {
     let state = serde_json::to_string(&filing.state).map_err(|_| Fail::Fault("a filing's state cannot be written"))?;
-    tx.run("UPDATE filings SET status = ?3, state = ?4 WHERE declaration_id = ?1 AND filing_id = ?2", params![
-        filing.declaration_id.0.as_bytes(),
-        filing.filing_id.0.as_bytes(),
-        filing.status_word(),
-        state
-    ])?;
+    tx.run(
+        "UPDATE filings SET status = ?3, state = ?4 WHERE declaration_id = ?1 AND filing_id = ?2",
+        params![filing.declaration_id.0.as_bytes(), filing.filing_id.0.as_bytes(), filing.status_word(), state],
+    )?;
     // The item is free again when its main filing (clearance, or the only one) is cancelled.
     tx.run(
         "UPDATE declarations SET cancelled = ?2 WHERE declaration_id = ?1 AND cancelled <> ?2
@@ -224,9 +205,12 @@ fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timestamp) -> Resu
             draft.json
         ],
     )?;
-    // What is no status is counted by its type, for example `delivery.refused`.
-    let status = draft.status.as_ref().unwrap_or(&draft.event_type).clone();
-    metrics::counter!(EVENTS, "track" => filing.track.as_str(), "status" => status).increment(1);
+    tx.tell(Told {
+        track: filing.track,
+        status: draft.status.unwrap_or("delivery"),
+        broker: draft.decided.then(|| filing.broker.clone()),
+        took: at.duration_since(filing.created_at).as_secs_f64(),
+    });
     tx.wake(Wake::EVENTS);
     fan_out(tx, &filing.post, position, &filing.item_id, &draft.event_type, at)
 }

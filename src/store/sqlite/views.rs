@@ -35,7 +35,12 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn messages(&self, post: String, id: DeclarationId, with_content: bool) -> Result<Option<MessagesView>, StoreError> {
+    pub(in crate::store) async fn messages(
+        &self,
+        post: String,
+        id: DeclarationId,
+        with_content: bool,
+    ) -> Result<Option<MessagesView>, StoreError> {
         self.read(move |conn| {
             let sql = "SELECT 1 FROM declarations WHERE declaration_id = ?1 AND post = ?2";
             if conn.prepare_cached(sql)?.query_row(params![id.0.as_bytes(), post], |_| Ok(())).optional()?.is_none() {
@@ -88,14 +93,15 @@ fn filings(conn: &Connection, id: DeclarationId) -> Result<Vec<FilingRecord>, Fa
     )?;
     let mut filings: Vec<FilingRecord> = statement
         .query_map([id.0.as_bytes()], |row| {
+            let (track, created_at) = (col::word(row, 1, Track::parse)?, col::at(row, 5)?);
             Ok(FilingRecord {
                 filing_id: FilingId(col::id(row, 0)?),
-                track: col::word(row, 1, Track::parse)?,
+                track,
                 broker: row.get(2)?,
                 rule: row.get(3)?,
                 why: row.get(4)?,
-                created_at: col::at(row, 5)?,
-                state: state(row, 6)?,
+                created_at,
+                state: state(row, 6, track, created_at)?,
                 delivery: DeliveryState::Waiting,
                 dead_reason: None,
                 references: Vec::new(),

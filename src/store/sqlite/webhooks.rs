@@ -16,18 +16,17 @@ use super::writer::{Fail, Tx};
 use super::{Sqlite, StoreError};
 use crate::domain::ids::{EventId, SubscriptionId};
 use crate::domain::masked::Masked;
-use crate::domain::time::{Timestamp, rfc3339};
+use crate::domain::time::Timestamp;
 use crate::store::told::{DeliveryRow, DeliverySettlement, Subscription};
 
 /// Subscriptions that a post may have.
-const MAX_SUBSCRIPTIONS: i64 = 64;
 /// What one subscription brings to one look.
 const SHARE: usize = 16;
 /// Deliveries of an ended subscription removed with one job.
 const PURGE_STEP: i64 = 1000;
 
 impl Sqlite {
-    pub(in crate::store) async fn add_subscription(&self, new: Subscription) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn add_subscription(&self, new: Subscription, max: u32) -> Result<bool, StoreError> {
         self.write(0, move |tx| {
             let types = json!(new.types).to_string();
             let added = tx.run(
@@ -41,7 +40,7 @@ impl Sqlite {
                     new.secret.expose(),
                     ms(new.created_at),
                     new.state,
-                    MAX_SUBSCRIPTIONS
+                    max
                 ],
             )?;
             Ok(added == 1)
@@ -84,18 +83,21 @@ impl Sqlite {
 
     pub(in crate::store) async fn end_subscription(&self, id: SubscriptionId, state: &'static str) -> Result<(), StoreError> {
         self.write(0, move |tx| {
-            tx.run("UPDATE subscriptions SET state = ?2 WHERE subscription_id = ?1 AND state = 'active'", params![
-                id.0.as_bytes(),
-                state
-            ])?;
+            tx.run("UPDATE subscriptions SET state = ?2 WHERE subscription_id = ?1 AND state = 'active'", params![id.0.as_bytes(), state])?;
             Ok(())
         })
         .await
     }
 
-    pub(in crate::store) async fn queue_test_event(&self, post: String, id: SubscriptionId) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn queue_test_event(
+        &self,
+        post: String,
+        id: SubscriptionId,
+        event: EventId,
+        json: String,
+    ) -> Result<bool, StoreError> {
         let now = self.now();
-        self.write(0, move |tx| queue_test(tx, &post, id, now)).await
+        self.write(0, move |tx| queue_test(tx, &post, id, event, &json, now)).await
     }
 
     pub(in crate::store) async fn due_deliveries(
@@ -109,11 +111,11 @@ impl Sqlite {
         self.read(move |conn| Ok(due(conn, turn, now, &busy, limit)?)).await
     }
 
-    pub(in crate::store) async fn next_delivery_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(in crate::store) async fn next_delivery_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |conn| {
-            let sql = "SELECT min((SELECT min(d.due_at) FROM deliveries d WHERE d.subscription_id = s.subscription_id AND d.due_at IS NOT NULL))
+            let sql = "SELECT min((SELECT min(d.due_at) FROM deliveries d WHERE d.subscription_id = s.subscription_id AND d.due_at > ?1))
                        FROM subscriptions s WHERE s.state = 'active'";
-            Ok(conn.prepare_cached(sql)?.query_row([], |row| col::maybe_at(row, 0))?)
+            Ok(conn.prepare_cached(sql)?.query_row([ms(after)], |row| col::maybe_at(row, 0))?)
         })
         .await
     }
@@ -177,21 +179,18 @@ pub(super) fn fan_out(tx: &Tx<'_>, post: &str, position: i64, item_id: &str, eve
     Ok(())
 }
 
-fn queue_test(tx: &Tx<'_>, post: &str, id: SubscriptionId, now: Timestamp) -> Result<bool, Fail> {
+fn queue_test(tx: &Tx<'_>, post: &str, id: SubscriptionId, event: EventId, json: &str, now: Timestamp) -> Result<bool, Fail> {
     let number = tx.row(
         "UPDATE subscriptions SET tests = tests + 1 WHERE subscription_id = ?1 AND post = ?2 AND state = 'active' RETURNING tests",
         params![id.0.as_bytes(), post],
         |row| row.get::<_, i64>(0),
     )?;
     let Some(number) = number else { return Ok(false) };
-    let event = EventId::new();
-    let body = json!({ "specversion": "1.0", "id": event, "source": "/preclear", "type": "test", "time": rfc3339(now),
-                       "datacontenttype": "application/json", "data": { "subscription_id": id } });
     // Tests of one subscription follow one another like the events of one item.
     tx.run(
         "INSERT INTO deliveries (subscription_id, item_id, position, due_at, event_id, json)
          SELECT ?1, '', ?2, CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = ?1 AND item_id = '') THEN NULL ELSE ?3 END, ?4, ?5",
-        params![id.0.as_bytes(), -number, ms(now), event.0.as_bytes(), body.to_string()],
+        params![id.0.as_bytes(), -number, ms(now), event.0.as_bytes(), json],
     )?;
     tx.wake(Wake::DELIVERIES);
     Ok(true)
@@ -204,12 +203,16 @@ struct Target {
     secret: Vec<u8>,
 }
 
-fn due(conn: &Connection, turn: usize, now: Timestamp, busy: &HashSet<(SubscriptionId, i64)>, limit: usize) -> rusqlite::Result<Vec<DeliveryRow>> {
+fn due(
+    conn: &Connection,
+    turn: usize,
+    now: Timestamp,
+    busy: &HashSet<(SubscriptionId, i64)>,
+    limit: usize,
+) -> rusqlite::Result<Vec<DeliveryRow>> {
     let mut targets: Vec<Target> = conn
         .prepare_cached("SELECT subscription_id, post, url, secret FROM subscriptions WHERE state = 'active' ORDER BY subscription_id")?
-        .query_map([], |row| {
-            Ok(Target { id: SubscriptionId(col::id(row, 0)?), post: row.get(1)?, url: row.get(2)?, secret: row.get(3)? })
-        })?
+        .query_map([], |row| Ok(Target { id: SubscriptionId(col::id(row, 0)?), post: row.get(1)?, url: row.get(2)?, secret: row.get(3)? }))?
         .collect::<Result<_, _>>()?;
     if !targets.is_empty() {
         let first = turn % targets.len();
@@ -273,11 +276,10 @@ fn settle(tx: &Tx<'_>, id: SubscriptionId, position: i64, settlement: &DeliveryS
             )?;
         }
         DeliverySettlement::Done | DeliverySettlement::GiveUp => {
-            tx.run("DELETE FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2 AND position = ?3", params![
-                id.0.as_bytes(),
-                item,
-                position
-            ])?;
+            tx.run(
+                "DELETE FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2 AND position = ?3",
+                params![id.0.as_bytes(), item, position],
+            )?;
             let woken = tx.run(
                 "UPDATE deliveries SET due_at = ?3 WHERE subscription_id = ?1 AND item_id = ?2 AND due_at IS NULL
                  AND position = (SELECT min(position) FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2)",
