@@ -9,4 +9,6 @@
 //! Must not: know what a message means, retry, or log.
 
 pub mod client;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
