@@ -308,6 +308,7 @@ const fn is_about_handshake(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
             | AlertDescription::InsufficientSecurity
             | AlertDescription::CertificateRequired
     )

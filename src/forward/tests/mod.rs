@@ -162,8 +162,8 @@ fn a_message_is_one_post_with_our_certificate_and_its_own_id() {
         assert!(request.header("transfer-encoding").is_none() && request.header("accept-encoding").is_none());
         let Some(Settlement::Delivered { references, .. }) = row.settled else { panic!("{:?}", row.settled) };
         assert_eq!(references, [(ReferenceKind::Conversation, "c-1".to_owned())]);
-        let status = shows(&lanes, LaneState::Ready, None).await;
-        assert!(status.last_success_at.is_some());
+        let mut status = lanes.watch("b").expect("a lane");
+        let _ = status.wait_for(|status| status.last_success_at.is_some() && status.state == LaneState::Ready).await.expect("lives");
         assert_eq!(lanes.shutdown(Duration::from_secs(30)).await, 0);
     });
 }
@@ -280,11 +280,11 @@ fn a_fault_of_the_channel_kills_no_message_and_the_broker_drains_after_it() {
 fn without_a_connection_nothing_is_spent_or_recorded() {
     run(async {
         let mut rig = Rig::new("", vec![]).await;
-        let stranger = Pki::new();
+        let (stranger, usual) = (Pki::new(), rig.config["b"].clone());
         let free_port = std::net::TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address").port();
         let refused = format!("https://localhost:{free_port}/");
         for (url, ca, reason) in [(Some(refused), None, "connect"), (None, Some(stranger.ca_file()), "tls")] {
-            let mut config = rig.config["b"].clone();
+            let mut config = usual.clone();
             if let Some(url) = url {
                 config.url.0 = url.parse().expect("a URL");
             }
