@@ -313,3 +313,7 @@ const fn is_about_handshake(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateRequired
     )
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -24,7 +24,7 @@ pub use told::*;
 pub use types::*;
 pub use view::*;
 
-use crate::domain::ids::{DeclarationId, MessageId, NoticeId, S10, SubscriptionId};
+use crate::domain::ids::{DeclarationId, EventId, MessageId, NoticeId, S10, SubscriptionId};
 use crate::domain::time::{Date, Timestamp};
 
 /// The store. Cheap to clone; the last clone that goes ends the writer, [`Store::close`] waits for it.
@@ -180,6 +180,14 @@ impl Store {
         on!(self, begin_attempt(message, now))
     }
 
+    /// Makes everything of a broker that waits for its next try due now: its channel is whole again.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn hasten(&self, broker: &str, now: Timestamp) -> Result<(), StoreError> {
+        on!(self, hasten(broker.to_owned(), now))
+    }
+
     /// Undoes a begin: nothing was sent, and it was no attempt.
     ///
     /// # Errors
@@ -223,12 +231,12 @@ impl Store {
         on!(self, take_notice(new))
     }
 
-    /// Notices that wait to be read, oldest first.
+    /// Notices that wait to be read, oldest first, without those of some brokers.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn notices_to_read(&self, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
-        on!(self, notices_to_read(limit))
+    pub async fn notices_to_read(&self, except: Vec<String>, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
+        on!(self, notices_to_read(except, limit))
     }
 
     /// Correlates and merges what reading gave, in one commit with the events and webhooks that follow. A
@@ -268,12 +276,12 @@ impl Store {
 
 /// Webhooks.
 impl Store {
-    /// Adds a subscription; false when the post has as many as it may (64).
+    /// Adds a subscription; false when the post has `max` already.
     ///
     /// # Errors
     /// When nothing can be committed.
-    pub async fn add_subscription(&self, new: Subscription) -> Result<bool, StoreError> {
-        on!(self, add_subscription(new))
+    pub async fn add_subscription(&self, new: Subscription, max: u32) -> Result<bool, StoreError> {
+        on!(self, add_subscription(new, max))
     }
 
     /// Subscriptions of a post, ended ones too.
@@ -300,12 +308,18 @@ impl Store {
         on!(self, end_subscription(id, state))
     }
 
-    /// Queues an event of type `test` at one subscription; it is in no feed. False when there is none such.
+    /// Queues an event at one subscription, to test it; it is in no feed. False when there is none such.
     ///
     /// # Errors
     /// When nothing can be committed.
-    pub async fn queue_test_event(&self, post: &str, id: SubscriptionId) -> Result<bool, StoreError> {
-        on!(self, queue_test_event(post.to_owned(), id))
+    pub async fn queue_test_event(
+        &self,
+        post: &str,
+        id: SubscriptionId,
+        event: EventId,
+        json: String,
+    ) -> Result<bool, StoreError> {
+        on!(self, queue_test_event(post.to_owned(), id, event, json))
     }
 
     /// Deliveries that are due, without those in hand: of each subscription at most 16 (those in hand
@@ -322,12 +336,12 @@ impl Store {
         on!(self, due_deliveries(now, busy, limit))
     }
 
-    /// When the next delivery is due; past when one is already.
+    /// When the next delivery becomes due after an instant.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn next_delivery_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        on!(self, next_delivery_due())
+    pub async fn next_delivery_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        on!(self, next_delivery_due(after))
     }
 
     /// Keeps how a delivery went; the next of its item is due when this one is done or given up.

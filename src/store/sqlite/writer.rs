@@ -21,6 +21,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::health::Health;
 use super::signals::{Signals, Wake};
 use crate::domain::delivery::DeliveryState;
+use crate::domain::fact::Track;
 use crate::store::StoreError;
 
 /// A commit takes at most this many jobs,
@@ -57,11 +58,12 @@ pub(super) struct Tx<'a> {
     pub(super) conn: &'a Connection,
     wake: Cell<Wake>,
     tally: RefCell<Vec<(String, DeliveryState, i64)>>,
+    told: RefCell<Vec<Told>>,
 }
 
 impl<'a> Tx<'a> {
     fn new(conn: &'a Connection) -> Self {
-        Self { conn, wake: Cell::new(Wake::default()), tally: RefCell::default() }
+        Self { conn, wake: Cell::new(Wake::default()), tally: RefCell::default(), told: RefCell::default() }
     }
 
     /// Runs one statement; the number of changed rows.
@@ -100,6 +102,11 @@ impl<'a> Tx<'a> {
         self.wake.set(self.wake.get() | wake);
     }
 
+    /// Counts an event, after the commit.
+    pub(super) fn tell(&self, told: Told) {
+        self.told.borrow_mut().push(told);
+    }
+
     /// Counts a message from one state to another; `None` is before its first or after its last.
     pub(super) fn tally(&self, broker: &str, from: Option<DeliveryState>, to: Option<DeliveryState>) {
         let mut tally = self.tally.borrow_mut();
@@ -107,6 +114,26 @@ impl<'a> Tx<'a> {
             if let Some(state) = state {
                 tally.push((broker.to_owned(), state, by));
             }
+        }
+    }
+}
+
+/// An event that was written, for the metrics.
+pub(super) struct Told {
+    pub(super) track: Track,
+    /// New status; `delivery` for what happened to a message.
+    pub(super) status: &'static str,
+    /// Broker, when customs decided for the first time.
+    pub(super) broker: Option<String>,
+    /// Seconds since the declaration came.
+    pub(super) took: f64,
+}
+
+impl Told {
+    fn count(self) {
+        metrics::counter!("preclear_events_total", "track" => self.track.as_str(), "status" => self.status).increment(1);
+        if let Some(broker) = self.broker {
+            metrics::histogram!("preclear_decision_seconds", "broker" => broker).record(self.took);
         }
     }
 }
@@ -261,6 +288,7 @@ struct Batch {
     finish: Vec<Finish>,
     wake: Wake,
     tally: HashMap<(String, DeliveryState), i64>,
+    told: Vec<Told>,
     bytes: usize,
     stood: bool,
 }
@@ -320,6 +348,7 @@ impl Writer {
         metrics::histogram!("preclear_commit_rows").record((self.conn.total_changes() - rows_before) as f64);
         self.since_checkpoint += batch.bytes + COMMIT_OVERHEAD_BYTES;
         batch.finish.into_iter().for_each(|finish| finish(None));
+        batch.told.into_iter().for_each(Told::count);
         self.signals.send(batch.wake);
     }
 
@@ -341,6 +370,7 @@ impl Writer {
         }
         batch.stood = true;
         batch.wake = batch.wake | tx.wake.get();
+        batch.told.append(&mut tx.told.borrow_mut());
         for (broker, state, by) in tx.tally.take() {
             *batch.tally.entry((broker, state)).or_default() += by;
         }

@@ -1,0 +1,33 @@
+//! `preclear openapi`: prints the OpenAPI document; the same that `GET /openapi.json` serves.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::http::openapi::document;
+
+/// Print the OpenAPI 3.1 document of all three listeners
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  preclear openapi > openapi.json")]
+pub struct OpenapiArgs {}
+
+/// Runs the command.
+pub fn run(_: &OpenapiArgs) -> ExitCode {
+    match print(&mut io::stdout().lock()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cannot write: {}", error.kind());
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Prints the document as indented JSON.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn print(out: &mut impl Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, &document())?;
+    writeln!(out)
+}

@@ -1,0 +1,64 @@
+//! `GET /docs`: the OpenAPI document as a page, with every file embedded and nothing loaded from elsewhere.
+//!
+//! The page is Swagger UI out of the binary, behind the cargo feature `api-page` (about 2 MB and a dozen crates). The
+//! content security policy makes the browser hold the promise: scripts only from this listener, no frames, no forms.
+
+use std::sync::{Arc, LazyLock};
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, REFERRER_POLICY};
+use actix_web::{HttpRequest, HttpResponse, web};
+use utoipa_swagger_ui::Config;
+
+use super::problem::{answer, respond};
+use super::routes::{Answer, Content, Method, Route};
+use super::schema;
+use crate::error::Code;
+
+/// The page's routes, part of the intake's table.
+pub const ROUTES: &[Route] = &[
+    Route::new(Method::Get, "/docs", "To the page", || web::to(to_page))
+        .answers(&[Answer::empty(308, "The page is at `/docs/`.").headers(&[("Location", "`/docs/`")])])
+        .open(),
+    Route::new(Method::Get, "/docs/", "This document as a page", || web::to(page))
+        .answers(&[Answer::new(200, "The page; it loads nothing from elsewhere.", &[Content::of("text/html", schema::text)])])
+        .open(),
+    Route::new(Method::Get, "/docs/{file}", "A file of the page", || web::to(page))
+        .answers(&[Answer::new(200, "The file.", &[Content::of("*/*", schema::bytes)])])
+        .refuses(&[Code::NotFound])
+        .open(),
+];
+
+/// Swagger UI sets styles from its script, hence `unsafe-inline` for styles; scripts come from files only.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'";
+
+static CONFIG: LazyLock<Arc<Config<'static>>> = LazyLock::new(|| {
+    let config = Config::new(["/openapi.json"]).display_request_duration(true).default_models_expand_depth(0).validator_url("none");
+    Arc::new(config)
+});
+
+async fn to_page() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((LOCATION, "/docs/")).finish()
+}
+
+async fn page(request: HttpRequest) -> HttpResponse {
+    let name = request.match_info().get("file").unwrap_or("index.html");
+    // An embedded file that cannot be prepared is a fault of the build, not of the request.
+    let Ok(found) = utoipa_swagger_ui::serve(name, Arc::clone(&CONFIG)) else {
+        return respond(&request, &Code::Internal.into());
+    };
+    let Some(file) = found else {
+        return answer(&request, Err(Code::NotFound.into()));
+    };
+    let mut response = HttpResponse::Ok();
+    response.insert_header((CONTENT_TYPE, with_charset(&file.content_type)));
+    response.insert_header((CONTENT_SECURITY_POLICY, POLICY));
+    response.insert_header((REFERRER_POLICY, "no-referrer"));
+    response.insert_header((CACHE_CONTROL, "private, max-age=3600"));
+    response.body(file.bytes.into_owned())
+}
+
+fn with_charset(content_type: &str) -> String {
+    let text = content_type.starts_with("text/") && !content_type.contains("charset");
+    if text { format!("{content_type}; charset=utf-8") } else { content_type.to_owned() }
+}
