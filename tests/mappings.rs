@@ -17,7 +17,8 @@ fn shipped() -> PathBuf {
 
 /// The official schemas, which are not ours to ship.
 fn schemas() -> Option<PathBuf> {
-    let shared = std::env::var_os("PRECLEAR_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared =
+        std::env::var_os("PRECLEAR_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let there = shared.join("schemas").is_dir() && std::process::Command::new("xmllint").arg("--version").output().is_ok();
     if !there {
         println!("SKIPPED: no official schemas or no xmllint; set PRECLEAR_SHARED");

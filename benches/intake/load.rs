@@ -78,7 +78,8 @@ pub async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Res
         let Some(head) = buffer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head])?.to_ascii_lowercase();
         let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        let length: usize = text.split("content-length: ").nth(1).and_then(|t| t.lines().next()).and_then(|t| t.trim().parse().ok()).unwrap_or(0);
+        let length: usize =
+            text.split("content-length: ").nth(1).and_then(|t| t.lines().next()).and_then(|t| t.trim().parse().ok()).unwrap_or(0);
         while buffer.len() < head + 4 + length {
             anyhow::ensure!(stream.read_buf(buffer).await? > 0, "connection closed");
         }

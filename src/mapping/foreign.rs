@@ -21,7 +21,8 @@ use super::value::{Ty, V};
 use crate::domain::fault;
 
 /// Tests that can follow `is`.
-const TESTS: &[(&str, usize)] = &[("defined", 0), ("undefined", 0), ("odd", 0), ("even", 0), ("divisibleby", 1), ("startingwith", 1), ("endingwith", 1)];
+const TESTS: &[(&str, usize)] =
+    &[("defined", 0), ("undefined", 0), ("odd", 0), ("even", 0), ("divisibleby", 1), ("startingwith", 1), ("endingwith", 1)];
 
 const HOLES: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -142,7 +143,8 @@ fn from_value<'a>(value: &Value) -> Option<V<'a>> {
         ValueKind::Number if value.is_integer() => value.as_i64().map(V::Int),
         ValueKind::Number => Decimal::from_str_exact(&value.to_string()).ok().map(V::Dec),
         ValueKind::Seq | ValueKind::Iterable => {
-            let entries: Option<Vec<_>> = value.try_iter().ok()?.enumerate().map(|(at, entry)| Some((at as u32, from_value(&entry)?))).collect();
+            let entries: Option<Vec<_>> =
+                value.try_iter().ok()?.enumerate().map(|(at, entry)| Some((at as u32, from_value(&entry)?))).collect();
             entries.map(|entries| V::Seq(entries.into()))
         }
         _ => None,

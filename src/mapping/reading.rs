@@ -274,7 +274,9 @@ pub(super) fn instant(text: &str, form: TimeForm) -> Option<Timestamp> {
             let local = text.parse::<jiff::civil::DateTime>().ok()?;
             local.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
         }),
-        TimeForm::Form102 => digits(text, 8).and_then(|text| format!("{}-{}-{}T00:00:00Z", &text[..4], &text[4..6], &text[6..8]).parse().ok()),
+        TimeForm::Form102 => {
+            digits(text, 8).and_then(|text| format!("{}-{}-{}T00:00:00Z", &text[..4], &text[4..6], &text[6..8]).parse().ok())
+        }
         TimeForm::Form304 => {
             let day = digits(text, 14)?;
             let zone = match text.get(14..)? {

@@ -315,7 +315,13 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn word<T>(&mut self, table: &mut Table<'_>, key: &'static str, words: &[&'static str], parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    fn word<T>(
+        &mut self,
+        table: &mut Table<'_>,
+        key: &'static str,
+        words: &[&'static str],
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = table.text(key, self.faults)?;
         self.parsed(&text, words, parse)
     }

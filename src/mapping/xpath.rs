@@ -388,7 +388,9 @@ impl<'d> Finder<'d> {
             Axis::Attribute(test) => {
                 let wanted = test.resolve(dom);
                 let list = dom.attributes(id).iter().zip(0..);
-                list.filter(|((name, _), _)| wanted.fits(name.namespace, &name.local)).map(|(_, index)| Found::Attribute(id, index)).collect()
+                list.filter(|((name, _), _)| wanted.fits(name.namespace, &name.local))
+                    .map(|(_, index)| Found::Attribute(id, index))
+                    .collect()
             }
         };
         self.spend(1 + dom.children(id).len())?;

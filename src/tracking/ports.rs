@@ -29,7 +29,12 @@ pub trait Deliveries: Send + Sync + 'static {
     /// When the next becomes due after an instant, if any waits.
     fn next_delivery_due(&self, after: Timestamp) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
     /// Writes down how a try went.
-    fn settle_delivery(&self, row: &DeliveryRow, settlement: DeliverySettlement, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn settle_delivery(
+        &self,
+        row: &DeliveryRow,
+        settlement: DeliverySettlement,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Changes after deliveries were added or became due.
     fn deliveries_signal(&self) -> watch::Receiver<u64>;
 }

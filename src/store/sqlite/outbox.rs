@@ -33,7 +33,13 @@ pub(super) struct Waiting {
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn due(&self, broker: String, now: Timestamp, busy: HashSet<MessageId>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    pub(in crate::store) async fn due(
+        &self,
+        broker: String,
+        now: Timestamp,
+        busy: HashSet<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
         self.read(move |conn| Ok(due(conn, &broker, now, &busy, limit)?)).await
     }
 
@@ -48,7 +54,10 @@ impl Sqlite {
 
     pub(in crate::store) async fn hasten(&self, broker: String, now: Timestamp) -> Result<(), StoreError> {
         self.write(0, move |tx| {
-            tx.run("UPDATE outbox SET due_at = ?2 WHERE broker = ?1 AND due_at > ?2 AND state IN ('queued', 'in_doubt')", params![broker, ms(now)])?;
+            tx.run(
+                "UPDATE outbox SET due_at = ?2 WHERE broker = ?1 AND due_at > ?2 AND state IN ('queued', 'in_doubt')",
+                params![broker, ms(now)],
+            )?;
             tx.wake(Wake::OUTBOX);
             Ok(())
         })
@@ -159,9 +168,10 @@ pub(super) fn waiting(tx: &Tx<'_>, message: MessageId) -> rusqlite::Result<Optio
 
 /// What was being sent when the process died may have arrived: it is in doubt, and the attempt counts.
 fn recover(tx: &Tx<'_>, now: Timestamp) -> Result<usize, Fail> {
-    let sending = tx.rows("SELECT broker, message_id FROM outbox WHERE state = 'sending' AND state <> 'queued' LIMIT ?1", [RECOVER_STEP], |row| {
-        Ok((row.get::<_, String>(0)?, MessageId(col::id(row, 1)?)))
-    })?;
+    let sending =
+        tx.rows("SELECT broker, message_id FROM outbox WHERE state = 'sending' AND state <> 'queued' LIMIT ?1", [RECOVER_STEP], |row| {
+            Ok((row.get::<_, String>(0)?, MessageId(col::id(row, 1)?)))
+        })?;
     for (broker, message) in &sending {
         tx.run(
             "INSERT INTO attempts (message_id, number, started_at, finished_at, outcome, spent)
