@@ -10,6 +10,7 @@ mod logging;
 pub mod mapping;
 pub mod openapi;
 mod serve;
+mod sink;
 
 use std::process::ExitCode;
 
