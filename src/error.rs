@@ -48,6 +48,7 @@ problem_codes! {
     ItemConflict = "item_conflict", 409, "Item already declared otherwise", "The item was declared before with other content. Amend the declaration instead.";
     ItemKnown = "item_known", 409, "Item already declared under another posting date", "The same S10 id was declared with another posting date within the re-use time. Cancel the earlier one, or declare returned goods.";
     KeyInFlight = "key_in_flight", 409, "Key in flight", "A request with this Idempotency-Key is being worked on. Try again after `Retry-After`.";
+    ReloadRefused = "reload_refused", 409, "Reload refused", "What was to be loaded anew has faults, all listed; what was in use stays in use.";
     CursorGone = "cursor_gone", 410, "Cursor too old", "Events after this cursor are no longer kept. Start without a cursor.";
     BodyTooLarge = "body_too_large", 413, "Body too large", "The body or batch line is larger than allowed; the detail names the limit.";
     UnsupportedMediaType = "unsupported_media_type", 415, "Unsupported media type", "The route takes another Content-Type or no Content-Encoding; the detail names what it takes.";

@@ -121,6 +121,14 @@ impl Store {
         on!(self, begin_attempt(message, now))
     }
 
+    /// Makes everything of a broker that waits for its next try due now: its channel is whole again.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn hasten(&self, broker: &str, now: Timestamp) -> Result<(), StoreError> {
+        on!(self, hasten(broker.to_owned(), now))
+    }
+
     /// Undoes a begin: nothing was sent, and it was no attempt.
     ///
     /// # Errors
@@ -164,12 +172,12 @@ impl Store {
         on!(self, take_notice(new))
     }
 
-    /// Notices that wait to be read, oldest first.
+    /// Notices that wait to be read, oldest first, without those of some brokers.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn notices_to_read(&self, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
-        on!(self, notices_to_read(limit))
+    pub async fn notices_to_read(&self, except: Vec<String>, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
+        on!(self, notices_to_read(except, limit))
     }
 
     /// Correlates and merges what reading gave, in one commit with the events and webhooks that follow. A

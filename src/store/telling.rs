@@ -8,7 +8,7 @@ use super::{
     Backend, BacklogRow, DeadLetter, DeadLetterFilter, DeliveryRow, DeliverySettlement, EventPage, NoticeResult, ParkedNotice, Pause,
     Store, StoreError, Subscription,
 };
-use crate::domain::ids::SubscriptionId;
+use crate::domain::ids::{EventId, SubscriptionId};
 use crate::domain::time::Timestamp;
 
 /// Events.
@@ -31,12 +31,12 @@ impl Store {
 
 /// Webhooks.
 impl Store {
-    /// Adds a subscription; false when the post has as many as it may (64).
+    /// Adds a subscription; false when the post has `max` already.
     ///
     /// # Errors
     /// When nothing can be committed.
-    pub async fn add_subscription(&self, new: Subscription) -> Result<bool, StoreError> {
-        on!(self, add_subscription(new))
+    pub async fn add_subscription(&self, new: Subscription, max: u32) -> Result<bool, StoreError> {
+        on!(self, add_subscription(new, max))
     }
 
     /// Subscriptions of a post, ended ones too.
@@ -63,12 +63,12 @@ impl Store {
         on!(self, end_subscription(id, state))
     }
 
-    /// Queues an event of type `test` at one subscription; it is in no feed. False when there is none such.
+    /// Queues an event at one subscription, to test it; it is in no feed. False when there is none such.
     ///
     /// # Errors
     /// When nothing can be committed.
-    pub async fn queue_test_event(&self, post: &str, id: SubscriptionId) -> Result<bool, StoreError> {
-        on!(self, queue_test_event(post.to_owned(), id))
+    pub async fn queue_test_event(&self, post: &str, id: SubscriptionId, event: EventId, json: String) -> Result<bool, StoreError> {
+        on!(self, queue_test_event(post.to_owned(), id, event, json))
     }
 
     /// Deliveries that are due, without those in hand: of each subscription at most 16 (those in hand
@@ -85,12 +85,12 @@ impl Store {
         on!(self, due_deliveries(now, busy, limit))
     }
 
-    /// When the next delivery is due; past when one is already.
+    /// When the next delivery becomes due after an instant.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn next_delivery_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        on!(self, next_delivery_due())
+    pub async fn next_delivery_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+        on!(self, next_delivery_due(after))
     }
 
     /// Keeps how a delivery went; the next of its item is due when this one is done or given up.

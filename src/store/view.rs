@@ -10,7 +10,7 @@ use crate::domain::fact::{ReferenceKind, Track};
 use crate::domain::ids::{ConversationId, DeclarationId, EventId, FilingId, MessageId, NoticeId, S10};
 use crate::domain::time::{Date, Timestamp};
 
-pub use super::apply::FilingState;
+use crate::domain::merge::FilingState;
 
 /// A declaration with everything that its `GET` tells.
 #[derive(Debug, Clone)]

@@ -7,7 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col::{self, ms};
-use super::job::{Fail, Tx};
+use super::job::{Fail, Told, Tx};
 use super::refs;
 use super::settle::MessageRow;
 use super::signals::Wake;
@@ -16,6 +16,7 @@ use super::{Policy, Sqlite, StoreError};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::{Fact, ReferenceKind, Track};
 use crate::domain::ids::{DeclarationId, FilingId, MessageId};
+use crate::domain::merge::FilingState;
 use crate::domain::time::Timestamp;
 use crate::store::apply::{self, Draft, FilingRow};
 use crate::store::told::EventPage;
@@ -87,8 +88,9 @@ pub(super) fn delivery_ended(
     at: Timestamp,
 ) -> Result<(), Fail> {
     for filing in filings_of(tx, message.message_id)? {
-        let draft = apply::delivery_ended(&filing, reason, facts, at, policy.retention_reasons(&filing.post));
-        append(tx, &filing, &draft, at)?;
+        if let Some(draft) = apply::delivery_ended(&filing, reason, facts, at, policy.retention_reasons(&filing.post)) {
+            append(tx, &filing, &draft, at)?;
+        }
     }
     Ok(())
 }
@@ -96,13 +98,14 @@ pub(super) fn delivery_ended(
 /// The filings that a message covers, with all that their events tell.
 fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
     let mut filings = tx.rows(
-        "SELECT d.post, d.declaration_id, d.item_id, d.posted_on, d.version, d.arrived_at, f.filing_id, f.track, f.broker, f.state
+        "SELECT d.post, d.declaration_id, d.item_id, d.posted_on, d.version, d.arrived_at, f.filing_id, f.track, f.broker, f.created_at, f.state
          FROM message_filings m
          JOIN filings f ON f.declaration_id = m.declaration_id AND f.filing_id = m.filing_id
          JOIN declarations d ON d.declaration_id = m.declaration_id
          WHERE m.message_id = ?1 ORDER BY m.filing_id",
         [message.0.as_bytes()],
         |row| {
+            let (track, created_at) = (col::word(row, 7, Track::parse)?, col::at(row, 9)?);
             Ok(FilingRow {
                 post: row.get(0)?,
                 declaration_id: DeclarationId(col::id(row, 1)?),
@@ -111,9 +114,10 @@ fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
                 version: row.get(4)?,
                 arrived: row.get::<_, Option<i64>>(5)?.is_some(),
                 filing_id: FilingId(col::id(row, 6)?),
-                track: col::word(row, 7, Track::parse)?,
+                track,
                 broker: row.get(8)?,
-                state: state(row, 9)?,
+                created_at,
+                state: state(row, 10, track, created_at)?,
                 references: Vec::new(),
             })
         },
@@ -125,9 +129,9 @@ fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
 }
 
 /// A filing's merged state; that of a new one when nothing was merged yet.
-pub(super) fn state(row: &rusqlite::Row<'_>, index: usize) -> rusqlite::Result<apply::FilingState> {
+pub(super) fn state(row: &rusqlite::Row<'_>, index: usize, track: Track, created_at: Timestamp) -> rusqlite::Result<FilingState> {
     match row.get_ref(index)? {
-        rusqlite::types::ValueRef::Null => Ok(apply::FilingState::default()),
+        rusqlite::types::ValueRef::Null => Ok(FilingState::new(track, created_at)),
         _ => col::word(row, index, |text| serde_json::from_str(text).ok()),
     }
 }
@@ -201,6 +205,12 @@ fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timestamp) -> Resu
             draft.json
         ],
     )?;
+    tx.tell(Told {
+        track: filing.track,
+        status: draft.status.unwrap_or("delivery"),
+        broker: draft.decided.then(|| filing.broker.clone()),
+        took: at.duration_since(filing.created_at).as_secs_f64(),
+    });
     tx.wake(Wake::EVENTS);
     fan_out(tx, &filing.post, position, &filing.item_id, &draft.event_type, at)
 }

@@ -16,6 +16,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::health::Health;
 use super::signals::Wake;
 use crate::domain::delivery::DeliveryState;
+use crate::domain::fact::Track;
 use crate::store::StoreError;
 
 /// Bytes of bodies that may wait for their commit.
@@ -42,11 +43,12 @@ pub(super) struct Tx<'a> {
     pub(super) conn: &'a Connection,
     pub(super) wake: Cell<Wake>,
     pub(super) tally: RefCell<Vec<(String, DeliveryState, i64)>>,
+    pub(super) told: RefCell<Vec<Told>>,
 }
 
 impl<'a> Tx<'a> {
     pub(super) fn new(conn: &'a Connection) -> Self {
-        Self { conn, wake: Cell::new(Wake::default()), tally: RefCell::default() }
+        Self { conn, wake: Cell::new(Wake::default()), tally: RefCell::default(), told: RefCell::default() }
     }
 
     /// Runs one statement; the number of changed rows.
@@ -85,6 +87,11 @@ impl<'a> Tx<'a> {
         self.wake.set(self.wake.get() | wake);
     }
 
+    /// Counts an event, after the commit.
+    pub(super) fn tell(&self, told: Told) {
+        self.told.borrow_mut().push(told);
+    }
+
     /// Counts a message from one state to another; `None` is before its first or after its last.
     pub(super) fn tally(&self, broker: &str, from: Option<DeliveryState>, to: Option<DeliveryState>) {
         let mut tally = self.tally.borrow_mut();
@@ -92,6 +99,26 @@ impl<'a> Tx<'a> {
             if let Some(state) = state {
                 tally.push((broker.to_owned(), state, by));
             }
+        }
+    }
+}
+
+/// An event that was written, for the metrics.
+pub(super) struct Told {
+    pub(super) track: Track,
+    /// New status; `delivery` for what happened to a message.
+    pub(super) status: &'static str,
+    /// Broker, when customs decided for the first time.
+    pub(super) broker: Option<String>,
+    /// Seconds since the declaration came.
+    pub(super) took: f64,
+}
+
+impl Told {
+    pub(super) fn count(self) {
+        metrics::counter!("preclear_events_total", "track" => self.track.as_str(), "status" => self.status).increment(1);
+        if let Some(broker) = self.broker {
+            metrics::histogram!("preclear_decision_seconds", "broker" => broker).record(self.took);
         }
     }
 }

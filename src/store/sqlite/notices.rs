@@ -28,7 +28,7 @@ impl Sqlite {
         self.write(new.body.len(), move |tx| take(tx, &new, &hash)).await
     }
 
-    pub(in crate::store) async fn notices_to_read(&self, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
+    pub(in crate::store) async fn notices_to_read(&self, except: Vec<String>, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
         self.read(move |conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT n.notice_id, n.broker, n.content_type, b.bytes, n.conversation, n.received_at
@@ -38,6 +38,9 @@ impl Sqlite {
             let (mut found, mut bytes) = (Vec::new(), 0);
             while found.len() < limit && bytes < MAX_READ_BYTES {
                 let Some(row) = rows.next()? else { break };
+                if except.iter().any(|broker| row.get_ref(1).is_ok_and(|found| found.as_str().is_ok_and(|found| found == broker))) {
+                    continue;
+                }
                 let notice = NoticeRow {
                     notice_id: NoticeId(col::id(row, 0)?),
                     broker: row.get(1)?,

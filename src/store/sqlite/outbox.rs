@@ -51,6 +51,18 @@ impl Sqlite {
         .await
     }
 
+    pub(in crate::store) async fn hasten(&self, broker: String, now: Timestamp) -> Result<(), StoreError> {
+        self.write(0, move |tx| {
+            tx.run(
+                "UPDATE outbox SET due_at = ?2 WHERE broker = ?1 AND due_at > ?2 AND state IN ('queued', 'in_doubt')",
+                params![broker, ms(now)],
+            )?;
+            tx.wake(Wake::OUTBOX);
+            Ok(())
+        })
+        .await
+    }
+
     pub(in crate::store) async fn begin_attempt(&self, message: MessageId, now: Timestamp) -> Result<Option<u32>, StoreError> {
         self.write(0, move |tx| {
             // A verdict may have settled it since the lane looked.

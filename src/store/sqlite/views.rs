@@ -93,14 +93,15 @@ fn filings(conn: &Connection, id: DeclarationId) -> Result<Vec<FilingRecord>, Fa
     )?;
     let mut filings: Vec<FilingRecord> = statement
         .query_map([id.0.as_bytes()], |row| {
+            let (track, created_at) = (col::word(row, 1, Track::parse)?, col::at(row, 5)?);
             Ok(FilingRecord {
                 filing_id: FilingId(col::id(row, 0)?),
-                track: col::word(row, 1, Track::parse)?,
+                track,
                 broker: row.get(2)?,
                 rule: row.get(3)?,
                 why: row.get(4)?,
-                created_at: col::at(row, 5)?,
-                state: state(row, 6)?,
+                created_at,
+                state: state(row, 6, track, created_at)?,
                 delivery: DeliveryState::Waiting,
                 dead_reason: None,
                 references: Vec::new(),

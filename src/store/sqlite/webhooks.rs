@@ -16,18 +16,17 @@ use super::signals::Wake;
 use super::{Sqlite, StoreError};
 use crate::domain::ids::{EventId, SubscriptionId};
 use crate::domain::masked::Masked;
-use crate::domain::time::{Timestamp, rfc3339};
+use crate::domain::time::Timestamp;
 use crate::store::told::{DeliveryRow, DeliverySettlement, Subscription};
 
 /// Subscriptions that a post may have.
-const MAX_SUBSCRIPTIONS: i64 = 64;
 /// What one subscription brings to one look.
 const SHARE: usize = 16;
 /// Deliveries of an ended subscription removed with one job.
 const PURGE_STEP: i64 = 1000;
 
 impl Sqlite {
-    pub(in crate::store) async fn add_subscription(&self, new: Subscription) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn add_subscription(&self, new: Subscription, max: u32) -> Result<bool, StoreError> {
         self.write(0, move |tx| {
             let types = json!(new.types).to_string();
             let added = tx.run(
@@ -41,7 +40,7 @@ impl Sqlite {
                     new.secret.expose(),
                     ms(new.created_at),
                     new.state,
-                    MAX_SUBSCRIPTIONS
+                    max
                 ],
             )?;
             Ok(added == 1)
@@ -90,9 +89,15 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn queue_test_event(&self, post: String, id: SubscriptionId) -> Result<bool, StoreError> {
+    pub(in crate::store) async fn queue_test_event(
+        &self,
+        post: String,
+        id: SubscriptionId,
+        event: EventId,
+        json: String,
+    ) -> Result<bool, StoreError> {
         let now = self.now();
-        self.write(0, move |tx| queue_test(tx, &post, id, now)).await
+        self.write(0, move |tx| queue_test(tx, &post, id, event, &json, now)).await
     }
 
     pub(in crate::store) async fn due_deliveries(
@@ -106,12 +111,11 @@ impl Sqlite {
         self.read(move |conn| Ok(due(conn, turn, now, &busy, limit)?)).await
     }
 
-    pub(in crate::store) async fn next_delivery_due(&self) -> Result<Option<Timestamp>, StoreError> {
+    pub(in crate::store) async fn next_delivery_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
         self.read(move |conn| {
-            let sql =
-                "SELECT min((SELECT min(d.due_at) FROM deliveries d WHERE d.subscription_id = s.subscription_id AND d.due_at IS NOT NULL))
+            let sql = "SELECT min((SELECT min(d.due_at) FROM deliveries d WHERE d.subscription_id = s.subscription_id AND d.due_at > ?1))
                        FROM subscriptions s WHERE s.state = 'active'";
-            Ok(conn.prepare_cached(sql)?.query_row([], |row| col::maybe_at(row, 0))?)
+            Ok(conn.prepare_cached(sql)?.query_row([ms(after)], |row| col::maybe_at(row, 0))?)
         })
         .await
     }
@@ -175,21 +179,18 @@ pub(super) fn fan_out(tx: &Tx<'_>, post: &str, position: i64, item_id: &str, eve
     Ok(())
 }
 
-fn queue_test(tx: &Tx<'_>, post: &str, id: SubscriptionId, now: Timestamp) -> Result<bool, Fail> {
+fn queue_test(tx: &Tx<'_>, post: &str, id: SubscriptionId, event: EventId, json: &str, now: Timestamp) -> Result<bool, Fail> {
     let number = tx.row(
         "UPDATE subscriptions SET tests = tests + 1 WHERE subscription_id = ?1 AND post = ?2 AND state = 'active' RETURNING tests",
         params![id.0.as_bytes(), post],
         |row| row.get::<_, i64>(0),
     )?;
     let Some(number) = number else { return Ok(false) };
-    let event = EventId::new();
-    let body = json!({ "specversion": "1.0", "id": event, "source": "/preclear", "type": "test", "time": rfc3339(now),
-                       "datacontenttype": "application/json", "data": { "subscription_id": id } });
     // Tests of one subscription follow one another like the events of one item.
     tx.run(
         "INSERT INTO deliveries (subscription_id, item_id, position, due_at, event_id, json)
          SELECT ?1, '', ?2, CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = ?1 AND item_id = '') THEN NULL ELSE ?3 END, ?4, ?5",
-        params![id.0.as_bytes(), -number, ms(now), event.0.as_bytes(), body.to_string()],
+        params![id.0.as_bytes(), -number, ms(now), event.0.as_bytes(), json],
     )?;
     tx.wake(Wake::DELIVERIES);
     Ok(true)

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::health::Health;
-use super::job::{Finish, Job, Queue, Tx};
+use super::job::{Finish, Job, Queue, Told, Tx};
 use super::signals::{Signals, Wake};
 use crate::domain::delivery::DeliveryState;
 use crate::store::StoreError;
@@ -44,6 +44,7 @@ struct Batch {
     finish: Vec<Finish>,
     wake: Wake,
     tally: HashMap<(String, DeliveryState), i64>,
+    told: Vec<Told>,
     bytes: usize,
     stood: bool,
 }
@@ -103,6 +104,7 @@ impl Writer {
         metrics::histogram!("preclear_commit_rows").record((self.conn.total_changes() - rows_before) as f64);
         self.since_checkpoint += batch.bytes + COMMIT_OVERHEAD_BYTES;
         batch.finish.into_iter().for_each(|finish| finish(None));
+        batch.told.into_iter().for_each(Told::count);
         self.signals.send(batch.wake);
     }
 
@@ -124,6 +126,7 @@ impl Writer {
         }
         batch.stood = true;
         batch.wake = batch.wake | tx.wake.get();
+        batch.told.append(&mut tx.told.borrow_mut());
         for (broker, state, by) in tx.tally.take() {
             *batch.tally.entry((broker, state)).or_default() += by;
         }

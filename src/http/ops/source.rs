@@ -1,0 +1,140 @@
+//! What the operators' routes ask of the rest of the gateway, as one trait.
+//!
+//! The stations, the store and the mapping registry each own a part of the answer; here they meet, so that every route
+//! can be tested against a stand-in. Nothing that comes through here may hold free text of a broker or a value of a
+//! declaration (P10): reasons are our own words, an operator's reason is the operator's own.
+
+use futures_util::future::BoxFuture;
+
+use crate::choice;
+use crate::domain::delivery::DeadReason;
+use crate::domain::time::Timestamp;
+use crate::store::{BacklogRow, DeadLetter, ParkedNotice, StoreError};
+
+choice! {
+    /// What a broker's lane does.
+    pub enum LaneState {
+        /// Sends what is due.
+        Running = "running",
+        /// An operator holds it.
+        Paused = "paused",
+        /// Its channel fails; the breaker holds it.
+        BreakerOpen = "breaker_open",
+        /// Its configuration or certificates cannot be used; nothing is sent.
+        Disabled = "disabled",
+        /// Held for a while: the broker asked for it, or something of ours is not available.
+        Held = "held",
+        /// The process is ending.
+        Stopping = "stopping",
+    }
+}
+choice! {
+    /// Where a broker's breaker stands.
+    pub enum BreakerState {
+        /// Calls go through.
+        Closed = "closed",
+        /// One call probes.
+        HalfOpen = "half_open",
+        /// No call goes out.
+        Open = "open",
+    }
+}
+
+impl BreakerState {
+    /// As the metric `preclear_breaker_state` shows it.
+    pub fn gauge(self) -> f64 {
+        match self {
+            Self::Closed => 0.0,
+            Self::HalfOpen => 1.0,
+            Self::Open => 2.0,
+        }
+    }
+}
+
+choice! {
+    /// Why a notice is parked.
+    pub enum ParkedState {
+        /// It could not be read.
+        Unreadable = "unreadable",
+        /// No item is known for it yet.
+        Orphan = "orphan",
+    }
+}
+
+/// A broker's lane as it stands.
+#[derive(Debug, Clone)]
+pub struct Lane {
+    /// Broker.
+    pub broker: String,
+    /// What it does.
+    pub state: LaneState,
+    /// Why, where it does not run.
+    pub reason: Option<String>,
+    /// Since when it is in this state, where known.
+    pub since: Option<Timestamp>,
+    /// Its breaker.
+    pub breaker: BreakerState,
+    /// Messages on the wire.
+    pub in_flight: u64,
+}
+
+/// Which dead letters.
+#[derive(Debug, Clone, Default)]
+pub struct DeadFilter {
+    /// Of one broker only.
+    pub broker: Option<String>,
+    /// Of one reason only.
+    pub reason: Option<DeadReason>,
+    /// At most so many, newest first.
+    pub limit: u32,
+}
+
+/// A loaded mapping.
+#[derive(Debug, Clone)]
+pub struct LoadedMapping {
+    /// Name of its folder.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Declared version and hash of its files.
+    pub version: String,
+}
+
+/// What an operator asked for and was not done: nothing has changed.
+#[derive(Debug)]
+pub enum OpsFault {
+    /// The store failed.
+    Store(StoreError),
+    /// What was to be loaded has faults (file or key, and what is wrong); what was in use stays in use.
+    Refused(Vec<(String, String)>),
+}
+
+impl From<StoreError> for OpsFault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// The gateway as operators see it.
+pub trait OpsSource: Send + Sync + 'static {
+    /// Whether the store can commit at this moment.
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>>;
+    /// Messages by broker and state.
+    fn backlog(&self) -> BoxFuture<'_, Result<Vec<BacklogRow>, StoreError>>;
+    /// Dead letters, newest first.
+    fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
+    /// Parked notices, newest first.
+    fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>>;
+    /// Every configured broker's lane.
+    fn lanes(&self) -> Vec<Lane>;
+    /// Holds a configured broker, durably.
+    fn pause(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>>;
+    /// Lets a configured broker go on, durably.
+    fn resume(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>>;
+    /// Reads a configured broker's certificates anew; keeps the old ones when the new ones cannot be used.
+    fn reload_certificates(&self, broker: String) -> BoxFuture<'_, Result<(), OpsFault>>;
+    /// Loaded mappings.
+    fn mappings(&self) -> Vec<LoadedMapping>;
+    /// Loads all mappings anew; keeps the old ones when one has faults.
+    fn reload_mappings(&self) -> BoxFuture<'_, Result<(), OpsFault>>;
+}

@@ -1,0 +1,269 @@
+//! The answers of the operators' routes.
+//!
+//! Lists are objects with one member that holds the rows, so that something can be added beside it later. No row holds
+//! free text of a broker or a value of a declaration beyond the ids that an operator needs to find it.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::domain::delivery::DeliveryState;
+use crate::domain::time::{Timestamp, rfc3339};
+use crate::store::{BacklogRow, DeadLetter, ParkedNotice};
+
+use super::source::{Lane, LoadedMapping};
+
+/// `GET /health/live`, `GET /health/ready`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Health {
+    /// `live` or `ready`.
+    pub status: &'static str,
+}
+
+/// `GET /v1/brokers`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrokerList {
+    /// Every configured broker, by name.
+    pub brokers: Vec<BrokerView>,
+}
+
+/// A broker: what its lane does, why, and what waits for it.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BrokerView {
+    /// Its name.
+    pub name: String,
+    /// Its mapping.
+    pub mapping: String,
+    /// `running`, `paused`, `breaker_open`, `disabled`, `held` or `stopping`.
+    pub state: &'static str,
+    /// Why it does not run.
+    pub reason: Option<String>,
+    /// Since when it is in this state.
+    pub since: Option<String>,
+    /// `closed`, `half_open` or `open`.
+    pub breaker: &'static str,
+    /// Messages on the wire.
+    pub in_flight: u64,
+    /// Messages by state, those that are none left out.
+    pub backlog: Vec<BacklogView>,
+    /// Age of the oldest message that is due (queued, sending or in doubt), in seconds; 0 when none is.
+    pub oldest_age_seconds: u64,
+}
+
+/// Messages of one state.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BacklogView {
+    /// `waiting`, `queued`, `sending`, `in_doubt` or `dead`.
+    pub state: &'static str,
+    /// Messages.
+    pub messages: u64,
+    /// When the oldest of them was made.
+    pub oldest_at: Option<String>,
+    /// Its age in seconds.
+    pub oldest_age_seconds: u64,
+}
+
+/// States that are backlog: neither delivered nor withdrawn.
+pub const BACKLOG_STATES: &[DeliveryState] =
+    &[DeliveryState::Waiting, DeliveryState::Queued, DeliveryState::Sending, DeliveryState::InDoubt, DeliveryState::Dead];
+
+/// Whether a message of this state ought to move by itself: what `waiting` waits for is not ours to hurry, and a dead
+/// one waits for a person.
+pub fn is_due(state: DeliveryState) -> bool {
+    matches!(state, DeliveryState::Queued | DeliveryState::Sending | DeliveryState::InDoubt)
+}
+
+/// Whole seconds since an instant.
+pub fn age_seconds(at: Timestamp, now: Timestamp) -> u64 {
+    u64::try_from(now.as_second() - at.as_second()).unwrap_or(0)
+}
+
+/// Age of the oldest message that is due.
+pub fn oldest_due_age<'a>(rows: impl Iterator<Item = &'a BacklogRow>, now: Timestamp) -> u64 {
+    let due = rows.filter(|row| is_due(row.state) && row.count > 0);
+    due.filter_map(|row| row.oldest_at).min().map_or(0, |oldest| age_seconds(oldest, now))
+}
+
+impl BrokerView {
+    /// A broker from its parts.
+    pub fn new(lane: &Lane, mapping: &str, backlog: &[BacklogRow], now: Timestamp) -> Self {
+        let own = || backlog.iter().filter(|row| row.broker == lane.broker);
+        let shown = own().filter(|row| row.count > 0 && BACKLOG_STATES.contains(&row.state));
+        let view = |row: &BacklogRow| BacklogView {
+            state: row.state.as_str(),
+            messages: row.count,
+            oldest_at: row.oldest_at.map(rfc3339),
+            oldest_age_seconds: row.oldest_at.map_or(0, |at| age_seconds(at, now)),
+        };
+        Self {
+            name: lane.broker.clone(),
+            mapping: mapping.to_owned(),
+            state: lane.state.as_str(),
+            reason: lane.reason.clone(),
+            since: lane.since.map(rfc3339),
+            breaker: lane.breaker.as_str(),
+            in_flight: lane.in_flight,
+            backlog: shown.map(view).collect(),
+            oldest_age_seconds: oldest_due_age(own(), now),
+        }
+    }
+}
+
+/// `GET /v1/dead-letters`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeadLetterList {
+    /// Newest first.
+    pub dead_letters: Vec<DeadLetterView>,
+}
+
+/// A message that was given up.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct DeadLetterView {
+    /// Message.
+    pub message_id: String,
+    /// Broker.
+    pub broker: String,
+    /// Post.
+    pub post: String,
+    /// Declaration.
+    pub declaration_id: String,
+    /// S10 id of the item.
+    pub item_id: String,
+    /// `declaration`, `amendment`, `cancellation`, `presentation`, `answer` or `query`.
+    pub kind: &'static str,
+    /// `refused`, `exhausted` or `unresolved`.
+    pub reason: &'static str,
+    /// Since when.
+    pub since: String,
+    /// Attempts spent.
+    pub attempts: u32,
+    /// Last HTTP status.
+    pub last_status: Option<u16>,
+    /// Last outcome, in our word.
+    pub last_outcome: Option<String>,
+}
+
+impl From<DeadLetter> for DeadLetterView {
+    fn from(letter: DeadLetter) -> Self {
+        Self {
+            message_id: letter.message_id.to_string(),
+            broker: letter.broker,
+            post: letter.post,
+            declaration_id: letter.declaration_id.to_string(),
+            item_id: letter.item_id,
+            kind: letter.kind.as_str(),
+            reason: letter.reason.as_str(),
+            since: letter.since,
+            attempts: letter.attempts,
+            last_status: letter.last_status,
+            last_outcome: letter.last_outcome,
+        }
+    }
+}
+
+/// `GET /v1/notices`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NoticeList {
+    /// Newest first.
+    pub notices: Vec<NoticeView>,
+}
+
+/// A notice that is stored and waits.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct NoticeView {
+    /// Its id.
+    pub notice_id: String,
+    /// Broker.
+    pub broker: String,
+    /// `unreadable` or `orphan`.
+    pub state: String,
+    /// Reason code.
+    pub reason: Option<String>,
+    /// When it came.
+    pub received_at: String,
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the bytes, hex.
+    pub sha256: String,
+}
+
+impl From<ParkedNotice> for NoticeView {
+    fn from(notice: ParkedNotice) -> Self {
+        Self {
+            notice_id: notice.notice_id.to_string(),
+            broker: notice.broker,
+            state: notice.state,
+            reason: notice.reason,
+            received_at: notice.received_at,
+            size: notice.size,
+            sha256: notice.sha256,
+        }
+    }
+}
+
+/// `GET /v1/mappings`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MappingList {
+    /// By name.
+    pub mappings: Vec<MappingView>,
+}
+
+/// A loaded mapping.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MappingView {
+    /// Name of its folder.
+    pub name: String,
+    /// Title.
+    pub title: String,
+    /// Declared version and hash of its files.
+    pub version: String,
+    /// Brokers that use it.
+    pub brokers: Vec<String>,
+}
+
+impl MappingView {
+    /// A mapping with the brokers that use it.
+    pub fn new(mapping: LoadedMapping, brokers: Vec<String>) -> Self {
+        Self { name: mapping.name, title: mapping.title, version: mapping.version, brokers }
+    }
+}
+
+/// `GET /v1/certificates`.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct CertificateList {
+    /// Every configured certificate file, by name.
+    pub certificates: Vec<CertificateView>,
+}
+
+/// A certificate file.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CertificateView {
+    /// Its key in the configuration, for example `brokers.uk-broker.certificate`; the metric's label too.
+    pub name: String,
+    /// `valid`, `not_yet_valid`, `expired` or `unreadable`.
+    pub state: &'static str,
+    /// Why it cannot be read.
+    pub fault: Option<String>,
+    /// Its certificates, in the order of the file.
+    pub certificates: Vec<CertificateFact>,
+    /// When the file stops being of use: a chain with its first certificate to end, a bundle of CAs with its last.
+    pub not_after: Option<String>,
+    /// Whole days until then; negative once it has ended.
+    pub days_left: Option<i64>,
+}
+
+/// One certificate of a file.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct CertificateFact {
+    /// Subject.
+    pub subject: String,
+    /// Who signed it.
+    pub issuer: String,
+    /// Subject alternative names.
+    pub sans: Vec<String>,
+    /// First moment of validity.
+    pub not_before: String,
+    /// Last moment of validity.
+    pub not_after: String,
+    /// SHA-256 of the DER, hex.
+    pub sha256: String,
+}

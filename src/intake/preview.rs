@@ -1,0 +1,108 @@
+//! The road up to the commit, shown instead of taken: route, message, faults and warnings.
+
+use serde::Serialize;
+
+use super::filing::{Occasion, render};
+use super::{Intake, Sound, Submission, sound};
+use crate::domain::fact::Track;
+use crate::domain::fault::Fault;
+use crate::domain::ids::MessageId;
+use crate::error::{ApiError, Code};
+
+/// What would become of a declaration. Stores nothing.
+#[derive(Debug, Serialize)]
+pub struct Preview {
+    /// Whether it would be taken.
+    pub accepted: bool,
+    /// What would be filed.
+    pub filings: Vec<PreviewFiling>,
+    /// All faults.
+    pub errors: Vec<Fault>,
+    /// All warnings.
+    pub warnings: Vec<Fault>,
+}
+
+/// One filing of a preview.
+#[derive(Debug, Serialize)]
+pub struct PreviewFiling {
+    /// Track.
+    pub track: Track,
+    /// Broker.
+    pub broker: String,
+    /// Rule and reason.
+    pub route: PreviewRoute,
+    /// Mapping and its version.
+    pub mapping: String,
+    /// Content type of the message.
+    pub content_type: String,
+    /// The message, when it could be made. Its id and number would be others.
+    pub message: Option<String>,
+}
+
+/// Why a broker was chosen.
+#[derive(Debug, Serialize)]
+pub struct PreviewRoute {
+    /// Number of the rule; 0 when the sender chose.
+    pub rule: u32,
+    /// The rule as written.
+    pub why: String,
+}
+
+impl Intake {
+    /// Shows what would become of a body.
+    ///
+    /// # Errors
+    /// Malformed JSON only; faults are part of the preview.
+    pub fn preview(&self, submission: &Submission) -> Result<Preview, ApiError> {
+        let mut preview = Preview { accepted: false, filings: Vec::new(), errors: Vec::new(), warnings: Vec::new() };
+        match sound::read(&submission.body, &submission.post, &self.policy, self.clock.today())? {
+            Ok(sound) => self.preview_sound(submission, &sound, &mut preview),
+            Err(refused) => preview.errors = refused.error.errors,
+        }
+        preview.accepted = preview.errors.is_empty();
+        Ok(preview)
+    }
+
+    fn preview_sound(&self, submission: &Submission, sound: &Sound, preview: &mut Preview) {
+        preview.warnings.clone_from(&sound.warnings);
+        let choices = match self.router.choose(&sound.declaration, &submission.post) {
+            Ok(choices) => choices,
+            Err(error) => {
+                preview.errors = refusal(error);
+                return;
+            }
+        };
+        let catalog = self.catalog.load();
+        for (counter, choice) in (1..).zip(&choices) {
+            let Some(channel) = catalog.channel(choice.broker) else {
+                preview.errors.push(Fault::new("", Code::MappingUnavailable.as_str(), Code::MappingUnavailable.meaning()));
+                continue;
+            };
+            let occasion =
+                Occasion { counter, message_id: MessageId::new(), conversation_id: submission.conversation_id, now: self.clock.now() };
+            let message = match render(channel, submission, sound, choice, &occasion) {
+                Ok((rendered, _)) => {
+                    preview.warnings.extend(rendered.warnings);
+                    Some(String::from_utf8_lossy(&rendered.bytes).into_owned())
+                }
+                Err(faults) => {
+                    preview.errors.extend(faults);
+                    None
+                }
+            };
+            preview.filings.push(PreviewFiling {
+                track: choice.track,
+                broker: choice.broker.to_owned(),
+                route: PreviewRoute { rule: choice.rule, why: choice.why.to_owned() },
+                mapping: format!("{} {}", channel.mapping.name, channel.mapping.version),
+                content_type: channel.mapping.manifest.transport.content_type.clone(),
+                message,
+            });
+        }
+    }
+}
+
+/// The faults of an error; an error without places is one fault of the whole body.
+fn refusal(error: ApiError) -> Vec<Fault> {
+    if error.errors.is_empty() { vec![Fault::new("", error.code.as_str(), error.detail)] } else { error.errors }
+}
