@@ -8,10 +8,10 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Connection, OptionalExtension, Params, Row};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::health::Health;
 use super::pack::Packed;
@@ -40,7 +40,7 @@ impl From<rusqlite::Error> for Fail {
 
 /// The transaction as a job sees it.
 pub(super) struct Tx<'a> {
-    /// The writing connection, inside a savepoint.
+    /// The writing connection, inside a transaction.
     pub(super) conn: &'a Connection,
     pub(super) wake: Cell<Wake>,
     pub(super) tally: RefCell<Vec<(String, DeliveryState, i64)>>,
@@ -125,46 +125,55 @@ impl Told {
     }
 }
 
-/// Tells the one who asked, after the commit; the fault, when the commit came to nothing.
-pub(super) type Finish = Box<dyn FnOnce(Option<StoreError>) + Send>;
-/// Runs the job: how to answer it, and whether its changes stand.
-pub(super) type Run = Box<dyn FnOnce(&Tx<'_>, &Health) -> (Finish, bool) + Send>;
+/// What a job does and whom it answers.
+pub(super) trait Work: Send {
+    /// Runs it; whether its changes are to stand. Run again, it does the same anew: it changes nothing
+    /// outside its transaction.
+    fn run(&mut self, tx: &Tx<'_>, health: &Health) -> bool;
+
+    /// Answers what the last run gave, or the fault that all of its commit met.
+    fn answer(self: Box<Self>, fault: Option<StoreError>);
+}
 
 /// A job on its way to the writer.
 pub(super) struct Job {
-    pub(super) run: Run,
-    pub(super) refuse: Finish,
+    pub(super) work: Box<dyn Work>,
     pub(super) bytes: usize,
     _place: Option<OwnedSemaphorePermit>,
 }
 
+struct Asked<T, F> {
+    work: F,
+    result: Option<Result<T, StoreError>>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T: Send, F: Fn(&Tx<'_>) -> Result<T, Fail> + Send> Work for Asked<T, F> {
+    fn run(&mut self, tx: &Tx<'_>, health: &Health) -> bool {
+        let result = catch_unwind(AssertUnwindSafe(|| (self.work)(tx))).unwrap_or(Err(Fail::Fault("a job panicked")));
+        let result = result.map_err(|fail| match fail {
+            Fail::Sql(error) => health.judge(&error),
+            Fail::Fault(what) => StoreError::Fault(what.to_owned()),
+        });
+        self.result.insert(result).is_ok()
+    }
+
+    fn answer(self: Box<Self>, fault: Option<StoreError>) {
+        let Self { result, answer, .. } = *self;
+        // Nobody waits any more when the request was given up; the job stands all the same.
+        drop(answer.send(fault.map_or_else(|| result.unwrap_or(Err(StoreError::Closing)), Err)));
+    }
+}
+
 impl Job {
-    /// A job and where its answer goes.
+    /// A job and where its answer comes.
     pub(super) fn new<T: Send + 'static>(
         bytes: usize,
         place: Option<OwnedSemaphorePermit>,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Fail> + Send + 'static,
-    ) -> (Self, tokio::sync::oneshot::Receiver<Result<T, StoreError>>) {
-        let (sender, answer) = tokio::sync::oneshot::channel();
-        let sender = Arc::new(Mutex::new(Some(sender)));
-        let send = move |result: Result<T, StoreError>| {
-            if let Some(sender) = lock(&sender).take() {
-                // Nobody waits any more when the request was given up; the job stands all the same.
-                drop(sender.send(result));
-            }
-        };
-        let refuse = send.clone();
-        let run = move |tx: &Tx<'_>, health: &Health| -> (Finish, bool) {
-            let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or(Err(Fail::Fault("a job panicked")));
-            let stands = result.is_ok();
-            let result = result.map_err(|fail| match fail {
-                Fail::Sql(error) => health.judge(&error),
-                Fail::Fault(what) => StoreError::Fault(what.to_owned()),
-            });
-            (Box::new(move |fault| send(fault.map_or(result, Err))), stands)
-        };
-        let refuse: Finish = Box::new(move |fault| refuse(Err(fault.unwrap_or(StoreError::Closing))));
-        (Self { run: Box::new(run), refuse, bytes, _place: place }, answer)
+        work: impl Fn(&Tx<'_>) -> Result<T, Fail> + Send + 'static,
+    ) -> (Self, oneshot::Receiver<Result<T, StoreError>>) {
+        let (sender, answer) = oneshot::channel();
+        (Self { work: Box::new(Asked { work, result: None, answer: sender }), bytes, _place: place }, answer)
     }
 }
 

@@ -116,7 +116,7 @@ impl Sqlite {
     async fn take_in<T: Send + 'static>(
         &self,
         bytes: usize,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Fail> + Send + 'static,
+        work: impl Fn(&Tx<'_>) -> Result<T, Fail> + Send + 'static,
     ) -> Result<T, StoreError> {
         if self.health.is_broken() {
             return Err(StoreError::Unavailable("the disk failed"));
@@ -133,7 +133,7 @@ impl Sqlite {
     async fn write<T: Send + 'static>(
         &self,
         bytes: usize,
-        work: impl FnOnce(&Tx<'_>) -> Result<T, Fail> + Send + 'static,
+        work: impl Fn(&Tx<'_>) -> Result<T, Fail> + Send + 'static,
     ) -> Result<T, StoreError> {
         let place = Arc::clone(&self.places).acquire_owned().await.map_err(|_| StoreError::Closing)?;
         let (job, answer) = Job::new(bytes, Some(place), work);

@@ -103,7 +103,7 @@ impl Sqlite {
 
     pub(in crate::store) async fn resume(&self, broker: String) -> Result<(), StoreError> {
         self.write(0, move |tx| {
-            tx.run("DELETE FROM broker_controls WHERE broker = ?1", [broker])?;
+            tx.run("DELETE FROM broker_controls WHERE broker = ?1", [&broker])?;
             tx.wake(Wake::OUTBOX);
             Ok(())
         })

@@ -39,7 +39,7 @@ impl Sqlite {
         let policy = self.policy.clone();
         let reply = attempt.reply.as_ref().filter(|(_, body)| !body.is_empty()).map(|(_, body)| pack(body));
         let bytes = reply.as_ref().map_or(0, |reply| reply.bytes.len());
-        self.write(bytes, move |tx| settle(tx, &policy, message, &attempt, reply.as_ref(), settlement)).await
+        self.write(bytes, move |tx| settle(tx, &policy, message, &attempt, reply.as_ref(), &settlement)).await
     }
 }
 
@@ -64,7 +64,7 @@ fn settle(
     id: MessageId,
     attempt: &AttemptRecord,
     reply: Option<&Packed>,
-    settlement: Settlement,
+    settlement: &Settlement,
 ) -> Result<(), Fail> {
     let mut row = message(tx, id)?;
     // Gone from the outbox: a verdict settled it while it was being sent. The attempt is kept all the same.
@@ -76,16 +76,16 @@ fn settle(
         (Some(waiting), Settlement::Retry { due_at, spent }) => {
             // What was in doubt stays so: that this try was not taken says nothing of the one before.
             let back = if waiting.was == Some(DeliveryState::InDoubt) { DeliveryState::InDoubt } else { DeliveryState::Queued };
-            requeue(tx, &row, &waiting, back, due_at, spent.then_some(attempt.started_at))?;
+            requeue(tx, &row, &waiting, back, *due_at, spent.then_some(attempt.started_at))?;
             false
         }
         (Some(waiting), Settlement::InDoubt { due_at }) => {
-            requeue(tx, &row, &waiting, DeliveryState::InDoubt, due_at, Some(attempt.started_at))?;
+            requeue(tx, &row, &waiting, DeliveryState::InDoubt, *due_at, Some(attempt.started_at))?;
             false
         }
         (Some(waiting), Settlement::Dead { reason, facts }) => {
-            leave(tx, &row, Some(&waiting), DeliveryState::Dead, Some(reason), waiting.attempts + 1, at)?;
-            events::delivery_ended(tx, policy, &row, reason, &facts, at)?;
+            leave(tx, &row, Some(&waiting), DeliveryState::Dead, Some(*reason), waiting.attempts + 1, at)?;
+            events::delivery_ended(tx, policy, &row, *reason, facts, at)?;
             false
         }
         (waiting, Settlement::Delivered { references, facts }) => {
@@ -93,13 +93,13 @@ fn settle(
                 leave(tx, &row, Some(waiting), DeliveryState::Delivered, None, waiting.attempts + 1, at)?;
                 row.state = DeliveryState::Delivered;
             }
-            for (kind, value) in &references {
+            for (kind, value) in references {
                 refs::bind(tx, &row.broker, *kind, value, id, at)?;
             }
-            for fact in &facts {
+            for fact in facts {
                 refs::bind_told(tx, &row.broker, fact, id, at)?;
             }
-            merge_facts(tx, policy, &row, &facts, at)?
+            merge_facts(tx, policy, &row, facts, at)?
         }
         (None, _) => false,
     };

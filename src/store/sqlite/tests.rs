@@ -37,11 +37,13 @@ async fn a_failing_job_takes_back_its_own_changes_and_no_others() {
         panic!("planted")
     });
     let stands = store.write(0, |tx| Ok(tx.keep(&body(2, 5))?));
-    let (failed, panicked, stood) = tokio::join!(fails, panics, stands);
+    let last = store.write(0, |tx| Ok(tx.keep(&body(3, 6))?));
+    let (first, failed, panicked, stood, last) = tokio::join!(store.write(0, |tx| Ok(tx.keep(&body(3, 6))?)), fails, panics, stands, last);
+    first.and(last).expect("what came before and after stands");
     assert!(matches!(failed, Err(StoreError::Fault(_))));
     assert!(matches!(panicked, Err(StoreError::Fault(_))));
     stood.expect("the others stand");
-    assert_eq!(bodies(&store).await, 1);
+    assert_eq!(bodies(&store).await, 3);
     store.close().await;
     std::fs::remove_dir_all(folder).expect("clean");
 }

@@ -1,9 +1,13 @@
 //! The one writer: many jobs, one transaction, one fsync.
 //!
-//! A single thread owns the writing connection. It takes what waits, runs each job inside a savepoint
-//! of one transaction (a failing job takes only itself back), commits, and only then answers all of
-//! them. While the disk syncs, the next jobs gather: load makes the groups larger, not the queue
-//! slower. What a job wakes (lanes, feeds) is told after the commit, never before.
+//! A single thread owns the writing connection. It takes what waits, runs the jobs in one transaction,
+//! commits, and only then answers all of them. While the disk syncs, the next jobs gather: load makes
+//! the groups larger, not the queue slower. What a job wakes (lanes, feeds) is told after the commit,
+//! never before.
+//!
+//! A job that fails takes nothing but itself back. Most find their fault before they write; for the rare
+//! one that does not, the transaction is rolled back and the others are run again without it. A savepoint
+//! around each job would do the same and cost every good job half as much again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +17,7 @@ use rusqlite::Connection;
 
 use super::checkpoint::{self, Checkpointer};
 use super::health::Health;
-use super::job::{Finish, Job, Queue, Told, Tx};
+use super::job::{Job, Queue, Told, Tx};
 use super::signals::{Signals, Wake};
 use crate::domain::delivery::DeliveryState;
 use crate::store::StoreError;
@@ -42,12 +46,23 @@ pub(super) struct Writer {
 /// What one transaction gathered.
 #[derive(Default)]
 struct Batch {
-    finish: Vec<Finish>,
+    jobs: Vec<Job>,
     wake: Wake,
     tally: HashMap<(String, DeliveryState), i64>,
     told: Vec<Told>,
     bytes: usize,
     stood: bool,
+    rows_before: u64,
+}
+
+/// What a job left.
+enum Ran {
+    /// Its changes, or none.
+    Clean,
+    /// Changes of a job that failed; it is answered, and they have to go.
+    Dirty,
+    /// The database took the whole transaction back by itself: a full disk, an I/O error.
+    Lost,
 }
 
 impl Writer {
@@ -61,7 +76,7 @@ impl Writer {
         let guard = Guard { queue: Arc::clone(&self.queue), health: Arc::clone(&self.health) };
         while let Some(job) = self.queue.wait() {
             if self.health.is_broken() {
-                (job.refuse)(Some(StoreError::Unavailable("the disk failed")));
+                job.work.answer(Some(StoreError::Unavailable("the disk failed")));
                 continue;
             }
             self.commit_group(job);
@@ -87,61 +102,87 @@ impl Writer {
     }
 
     fn commit_group(&mut self, first: Job) {
-        if let Err(error) = self.conn.prepare_cached("BEGIN IMMEDIATE").and_then(|mut s| s.execute([])) {
-            let fault = unavailable(self.health.judge(&error));
-            self.health.set_failing(true);
-            return (first.refuse)(Some(fault));
-        }
-        let (began, rows_before) = (Instant::now(), self.conn.total_changes());
-        let mut batch = Batch::default();
-        let mut next = Some(first);
-        while let Some(job) = next {
-            batch.bytes += job.bytes;
-            let kept = self.run_job(job, &mut batch);
-            if kept.is_err() || self.conn.is_autocommit() {
-                // The database took the whole transaction back by itself: a full disk, an I/O error.
-                return self.give_up(batch, kept.err());
-            }
-            let full = batch.finish.len() >= MAX_JOBS || batch.bytes >= MAX_BYTES || began.elapsed() >= MAX_GATHERING;
-            next = if full { None } else { self.queue.try_take() };
-        }
-        let committed = self.write_tally(&batch).and_then(|()| self.conn.prepare_cached("COMMIT")?.execute([]));
+        let batch = match self.gather(first) {
+            Ok(batch) => batch,
+            Err((jobs, error)) => return self.give_up(jobs, error),
+        };
+        let committed = self.write_tally(&batch).and_then(|()| self.step("COMMIT"));
         if let Err(error) = committed {
-            return self.give_up(batch, Some(error));
+            return self.give_up(batch.jobs, Some(error));
         }
         if batch.stood {
             self.health.set_failing(false);
         }
-        metrics::histogram!("preclear_commit_rows").record((self.conn.total_changes() - rows_before) as f64);
+        metrics::histogram!("preclear_commit_rows").record((self.conn.total_changes() - batch.rows_before) as f64);
         self.since_checkpoint += batch.bytes + COMMIT_OVERHEAD_BYTES;
-        batch.finish.into_iter().for_each(|finish| finish(None));
+        batch.jobs.into_iter().for_each(|job| job.work.answer(None));
         batch.told.into_iter().for_each(Told::count);
         self.signals.send(batch.wake);
     }
 
-    /// Runs one job in a savepoint. An error is one of the savepoint itself: the transaction is lost.
-    fn run_job(&self, job: Job, batch: &mut Batch) -> rusqlite::Result<()> {
-        if let Err(error) = self.step("SAVEPOINT job") {
-            batch.finish.push(job.refuse);
-            return Err(error);
+    /// Opens a transaction and runs in it what waits, up to the bounds of a commit.
+    fn gather(&self, first: Job) -> Result<Batch, (Vec<Job>, Option<rusqlite::Error>)> {
+        if let Err(error) = self.step("BEGIN IMMEDIATE") {
+            return Err((vec![first], Some(error)));
         }
+        let began = Instant::now();
+        let mut batch = Batch { rows_before: self.conn.total_changes(), ..Batch::default() };
+        let mut next = Some(first);
+        while let Some(job) = next {
+            match self.run_job(job, &mut batch) {
+                Ran::Clean => {}
+                Ran::Dirty => batch = self.run_again(batch.jobs)?,
+                Ran::Lost => return Err((batch.jobs, None)),
+            }
+            let full = batch.jobs.len() >= MAX_JOBS || batch.bytes >= MAX_BYTES || began.elapsed() >= MAX_GATHERING;
+            next = if full { None } else { self.queue.try_take() };
+        }
+        Ok(batch)
+    }
+
+    fn run_job(&self, mut job: Job, batch: &mut Batch) -> Ran {
+        let rows_before = self.conn.total_changes();
         let tx = Tx::new(&self.conn);
-        let (finish, stands) = (job.run)(&tx, &self.health);
-        batch.finish.push(finish);
-        if self.conn.is_autocommit() {
-            return Ok(());
+        let stands = job.work.run(&tx, &self.health);
+        let lost = self.conn.is_autocommit();
+        if !stands && !lost && self.conn.total_changes() != rows_before {
+            job.work.answer(None);
+            return Ran::Dirty;
         }
-        if !stands {
-            self.step("ROLLBACK TO job")?;
-            return self.step("RELEASE job");
+        if stands {
+            batch.stood = true;
+            batch.bytes += job.bytes;
+            batch.wake = batch.wake | tx.wake.get();
+            batch.told.append(&mut tx.told.borrow_mut());
+            for (broker, state, by) in tx.tally.take() {
+                *batch.tally.entry((broker, state)).or_default() += by;
+            }
         }
-        batch.stood = true;
-        batch.wake = batch.wake | tx.wake.get();
-        batch.told.append(&mut tx.told.borrow_mut());
-        for (broker, state, by) in tx.tally.take() {
-            *batch.tally.entry((broker, state)).or_default() += by;
+        batch.jobs.push(job);
+        if lost { Ran::Lost } else { Ran::Clean }
+    }
+
+    /// Runs jobs again in a new transaction, after one that failed among them has left its changes.
+    fn run_again(&self, mut jobs: Vec<Job>) -> Result<Batch, (Vec<Job>, Option<rusqlite::Error>)> {
+        // Each round that fails has one job less.
+        loop {
+            if let Err(error) = self.step("ROLLBACK").and_then(|()| self.step("BEGIN IMMEDIATE")) {
+                return Err((jobs, Some(error)));
+            }
+            let mut batch = Batch { rows_before: self.conn.total_changes(), ..Batch::default() };
+            let mut rest = jobs.into_iter();
+            let ran = rest.by_ref().map(|job| self.run_job(job, &mut batch)).find(|ran| !matches!(ran, Ran::Clean));
+            match ran {
+                None => return Ok(batch),
+                Some(ran) => {
+                    batch.jobs.extend(rest);
+                    if matches!(ran, Ran::Lost) {
+                        return Err((batch.jobs, None));
+                    }
+                    jobs = batch.jobs;
+                }
+            }
         }
-        self.step("RELEASE job")
     }
 
     fn step(&self, sql: &'static str) -> rusqlite::Result<()> {
@@ -161,13 +202,13 @@ impl Writer {
     }
 
     /// Takes the transaction back and tells everybody that nothing was made durable.
-    fn give_up(&self, batch: Batch, error: Option<rusqlite::Error>) {
+    fn give_up(&self, jobs: Vec<Job>, error: Option<rusqlite::Error>) {
         let fault = error.map_or(StoreError::Unavailable("the disk is full"), |error| unavailable(self.health.judge(&error)));
         if !self.conn.is_autocommit() && self.step("ROLLBACK").is_err() {
             self.health.set_broken();
         }
         self.health.set_failing(true);
-        batch.finish.into_iter().for_each(|finish| finish(Some(fault.clone())));
+        jobs.into_iter().for_each(|job| job.work.answer(Some(fault.clone())));
     }
 }
 
@@ -191,7 +232,7 @@ impl Drop for Guard {
         }
         self.queue.close();
         while let Some(job) = self.queue.try_take() {
-            (job.refuse)(None);
+            job.work.answer(None);
         }
     }
 }
