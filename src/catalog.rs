@@ -34,6 +34,7 @@ pub struct ChannelFault {
 pub struct Catalog {
     registry: Registry,
     channels: BTreeMap<String, Result<Channel, Vec<ChannelFault>>>,
+    mapping_names: BTreeMap<String, String>,
 }
 
 /// The present catalog; replaced as a whole by a reload.
@@ -59,7 +60,13 @@ impl Catalog {
             };
             channels.insert(name.clone(), channel);
         }
-        Self { registry, channels }
+        let mapping_names = config.brokers.iter().map(|(name, broker)| (name.clone(), broker.mapping.to_string())).collect();
+        Self { registry, channels, mapping_names }
+    }
+
+    /// The mapping of a broker, whatever its settings: enough to read what the broker sends.
+    pub fn mapping_of(&self, broker: &str) -> Option<Arc<Mapping>> {
+        self.registry.get(self.mapping_names.get(broker)?)
     }
 
     /// The channel of a broker, when it is whole.

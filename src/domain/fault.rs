@@ -59,6 +59,7 @@ fault_codes! {
     CONDITION = "condition", "required because of another field, which the detail names";
     CONFLICT = "conflict", "contradicts another field, which the detail names";
     NORMALISED = "normalised", "warning: the value was normalised; the original is kept";
+    VAGUE_DESCRIPTION = "vague_description", "warning: the description is a general word; customs may refuse it";
     SHORTENED = "shortened", "warning: the mapping shortened the text by its recorded rule";
     MAPPING_MISSING = "mapping_missing", "the broker's format needs a value that the declaration does not give";
     MAPPING_CODE = "mapping_code", "the value is not in the code list of the broker's format";

@@ -5,18 +5,24 @@
 //! a status stands for) is functions of values, so that tables can test it; the stations around
 //! it only carry values in and effects out.
 
+pub mod answer;
 pub mod breaker;
 pub mod clearance;
+pub mod codes;
 pub mod declaration;
 pub mod delivery;
+pub mod emsevt;
+pub mod event;
 pub mod fact;
 pub mod fault;
 pub mod ids;
 pub mod json;
 pub mod masked;
+pub mod merge;
 pub mod permit;
 pub mod record;
 pub mod retry;
+pub mod rules;
 pub mod security;
 pub mod text;
 pub mod time;

@@ -141,7 +141,7 @@ pub enum Next {
     Dead(DeadReason),
     /// Back to where it was before the try, due as before; the try does not count.
     Release,
-    /// Known not to have been taken: `queued` again.
+    /// This try was not taken: again. A message that an earlier try left in doubt stays in doubt.
     Retry {
         /// From now.
         after: Duration,
@@ -155,8 +155,7 @@ pub enum Next {
     },
 }
 
-/// Decides what becomes of a message. A message once in doubt stays in doubt on "not taken": that
-/// speaks of this try only.
+/// Decides what becomes of a message.
 pub fn next(outcome: Outcome, case: &Case, policy: &Policy) -> Next {
     let delay = delay(case.attempts, policy, case.random);
     let over = case.age >= policy.give_up_after;
@@ -168,7 +167,6 @@ pub fn next(outcome: Outcome, case: &Case, policy: &Policy) -> Next {
         Outcome::InDoubt(_) => Next::Resend { after: delay },
         Outcome::NotTaken { spent: true, .. } if over && case.was_in_doubt => Next::Dead(DeadReason::Unresolved),
         Outcome::NotTaken { spent: true, .. } if over => Next::Dead(DeadReason::Exhausted),
-        Outcome::NotTaken { hold, .. } if case.was_in_doubt => Next::Resend { after: hold.unwrap_or(delay) },
         Outcome::NotTaken { hold, spent } => Next::Retry { after: hold.unwrap_or(delay), spent },
     }
 }
@@ -273,10 +271,10 @@ mod tests {
             (doubt, false, false, false, Next::Dead(DeadReason::Unresolved)),
             (taken(None, true), false, false, false, Next::Retry { after: second, spent: true }),
             (taken(None, true), false, false, true, Next::Dead(DeadReason::Exhausted)),
-            (taken(None, true), true, true, false, Next::Resend { after: second }),
+            (taken(None, true), true, true, false, Next::Retry { after: second, spent: true }),
             (taken(None, true), true, true, true, Next::Dead(DeadReason::Unresolved)),
             (taken(MINUTE, false), false, true, true, Next::Retry { after: minute, spent: false }),
-            (taken(MINUTE, false), true, true, true, Next::Resend { after: minute }),
+            (taken(MINUTE, false), true, true, true, Next::Retry { after: minute, spent: false }),
             (taken(None, false), false, true, true, Next::Retry { after: second, spent: false }),
         ] {
             let age = Duration::from_secs(if over { 1000 } else { 999 });

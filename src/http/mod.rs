@@ -4,6 +4,7 @@
 //! decides nothing. Every answer carries `X-Conversation-Id` and `Cache-Control: no-store`, every
 //! error is a problem (RFC 9457), every body is bounded in bytes and in time.
 
+pub mod batch;
 pub mod body;
 pub mod callbacks;
 pub mod common;
@@ -15,6 +16,7 @@ pub mod docs_page {
     /// None.
     pub const ROUTES: &[super::routes::Route] = &[];
 }
+pub mod intake;
 pub mod openapi;
 pub mod ops;
 pub mod peer;

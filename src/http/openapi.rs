@@ -24,11 +24,11 @@ use utoipa::openapi::{
 use super::problem::PROBLEM_JSON;
 use super::routes::{Answer, Body, Content, Listener, Method, PATH_PARAMETERS, Parameter, Place, Route, Table, Values};
 use super::schema::{self, Schemas};
-use super::{callbacks, ops};
+use super::{callbacks, intake, ops};
 use crate::error::Code;
 
-/// Every table. The intake's row joins here.
-pub const TABLES: &[&Table] = &[&callbacks::TABLE, &ops::TABLE];
+/// Every table.
+pub static TABLES: &[&Table] = &[&intake::TABLE, &callbacks::TABLE, &ops::TABLE];
 
 const PROBLEM: &str = "Problem";
 const FAULT: &str = "Fault";

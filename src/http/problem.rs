@@ -1,7 +1,7 @@
 //! [`ApiError`] as an HTTP answer.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::common::conversation_of;
@@ -9,18 +9,6 @@ use crate::error::{ApiError, Code};
 
 /// Media type of a problem (RFC 9457).
 pub const PROBLEM_JSON: &str = "application/problem+json";
-
-/// An error that a handler returns; knows the request's conversation.
-pub struct Refusal {
-    error: ApiError,
-    allow: Option<&'static str>,
-}
-
-impl<E: Into<ApiError>> From<E> for Refusal {
-    fn from(error: E) -> Self {
-        Self { error: error.into(), allow: None }
-    }
-}
 
 /// Builds the answer to an error.
 pub fn respond(request: &HttpRequest, error: &ApiError) -> HttpResponse {
@@ -37,20 +25,11 @@ pub fn respond(request: &HttpRequest, error: &ApiError) -> HttpResponse {
 }
 
 /// What a handler gives: an answer, or an error that becomes a problem.
-pub type Outcome = Result<HttpResponse, Refusal>;
+pub type Outcome = Result<HttpResponse, ApiError>;
 
 /// Turns a handler's outcome into its answer.
 pub fn answer(request: &HttpRequest, outcome: Outcome) -> HttpResponse {
-    match outcome {
-        Ok(response) => response,
-        Err(refusal) => {
-            let mut response = respond(request, &refusal.error);
-            if let Some(allow) = refusal.allow {
-                response.headers_mut().insert(ALLOW, HeaderValue::from_static(allow));
-            }
-            response
-        }
-    }
+    outcome.unwrap_or_else(|error| respond(request, &error))
 }
 
 /// Default service of every listener: no such route.

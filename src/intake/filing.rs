@@ -30,15 +30,15 @@ pub(super) struct Occasion {
 }
 
 impl Intake {
-    /// Routes and maps; nothing is stored yet.
-    pub(super) fn file(&self, submission: &Submission, sound: &Sound) -> Result<Filed, ApiError> {
+    /// Routes and maps; nothing is stored yet. `first` is the counter of the first local reference.
+    pub(super) fn file(&self, submission: &Submission, sound: &Sound, first: u16) -> Result<Filed, ApiError> {
         let now = self.clock.now();
         let choices = self.router.choose(&sound.declaration, &submission.post)?;
         let catalog = self.catalog.load();
         let mut warnings = sound.warnings.clone();
         let mut faults = Vec::new();
         let (mut filings, mut views) = (Vec::with_capacity(choices.len()), Vec::with_capacity(choices.len()));
-        for (counter, choice) in (1..).zip(&choices) {
+        for (counter, choice) in (first..).zip(&choices) {
             let Some(channel) = catalog.channel(choice.broker) else {
                 return Err(ApiError::new(Code::MappingUnavailable).retry_after(30));
             };
@@ -83,16 +83,14 @@ pub(super) fn render(
     let Some(lrn) = ids::lrn(declaration.item_id, declaration.posted_on(), occasion.counter) else {
         return Err(vec![Fault::new("", crate::domain::fault::OUT_OF_RANGE, "no local reference number is left for this item")]);
     };
-    let (message_id, conversation_id) = (occasion.message_id.to_string(), occasion.conversation_id.to_string());
     let input = Input {
         declaration,
         settings: &channel.settings,
-        message: MessageContext { lrn: &lrn, id: &message_id, conversation_id: &conversation_id, created_at: occasion.now },
+        message: MessageContext { lrn: &lrn, id: occasion.message_id, conversation_id: occasion.conversation_id, created_at: occasion.now },
         mrn: None,
         reason: None,
         previous: None,
-        post_code: &submission.post.code,
-        post_name: &submission.post.name,
+        post: submission.post.context(),
         broker: choice.broker,
     };
     let rendered = channel.mapping.render(MessageKind::Declaration, &input)?;
@@ -103,11 +101,11 @@ fn new_filing(choice: &Choice<'_>, channel: &Channel, bytes: Vec<u8>, lrn: Strin
     let message = NewMessage {
         message_id,
         kind: MessageKind::Declaration,
-        content_type: channel.mapping.content_type().to_owned(),
+        content_type: channel.mapping.manifest.transport.content_type.clone(),
         body_hash: Sha256::digest(&bytes).into(),
         body: Bytes::from(bytes),
-        mapping: channel.mapping.name().to_owned(),
-        mapping_version: channel.mapping.version().to_owned(),
+        mapping: channel.mapping.name.clone(),
+        mapping_version: channel.mapping.version.clone(),
         lrn,
     };
     NewFiling {

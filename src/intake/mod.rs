@@ -9,6 +9,7 @@ mod filing;
 mod posts;
 mod preview;
 mod routing;
+mod sighting;
 mod sound;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 pub use posts::{PostProfile, Posts};
 pub use routing::{Router, RoutingFault};
+pub use sighting::Sighting;
 pub use sound::Sound;
 
 use crate::catalog::SharedCatalog;
@@ -27,6 +29,9 @@ use crate::domain::rules::IntakePolicy;
 use crate::domain::time::SharedClock;
 use crate::error::{ApiError, Code};
 use crate::store::{Accepted, IdempotencyKey, NewDeclaration, Store, StoreError};
+
+/// Tries to find a free local reference number before the sender is asked to come again.
+const MAX_LRN_TRIES: usize = 4;
 
 /// One body handed over by a post.
 #[derive(Debug, Clone)]
@@ -96,15 +101,38 @@ impl Intake {
             Ok(sound) => sound,
             Err(refused) => return self.replay_or(refused.known, key, submission, refused.error).await,
         };
+        self.accept(submission, &sound, key).await
+    }
+
+    /// Files and commits. Two posts that declare one S10 at the same moment want the same local
+    /// reference; the later one files again with the next.
+    async fn accept(&self, submission: &Submission, sound: &Sound, key: Option<IdempotencyKey>) -> Result<Taken, ApiError> {
         let content_hash = sound.declaration.content_hash();
-        let filed = match self.file(submission, &sound) {
-            Ok(filed) => filed,
-            Err(error) => {
-                let known = Some((sound.declaration.item_id, sound.declaration.posted_on(), content_hash));
-                return self.replay_or(known, key, submission, error).await;
+        let (item_id, posted_on) = (sound.declaration.item_id, sound.declaration.posted_on());
+        let mut used = 0;
+        for _ in 0..MAX_LRN_TRIES {
+            let filed = match self.file(submission, sound, used + 1) {
+                Ok(filed) => filed,
+                Err(error) => return self.replay_or(Some((item_id, posted_on, content_hash)), key, submission, error).await,
+            };
+            let answer = filed.answer.clone();
+            match self.store.accept(self.new_declaration(submission, sound, content_hash, key.clone(), filed)).await.map_err(store_error)? {
+                Accepted::LrnTaken => used = self.store.lrn_counter(item_id, posted_on).await.map_err(store_error)?,
+                accepted => return accepted_or_conflict(accepted, answer),
             }
-        };
-        let new = NewDeclaration {
+        }
+        Err(ApiError::new(Code::Overloaded).retry_after(1))
+    }
+
+    fn new_declaration(
+        &self,
+        submission: &Submission,
+        sound: &Sound,
+        content_hash: [u8; 32],
+        key: Option<IdempotencyKey>,
+        filed: Filed,
+    ) -> NewDeclaration {
+        NewDeclaration {
             post: submission.post.code.to_string(),
             declaration_id: filed.declaration_id,
             item_id: sound.declaration.item_id,
@@ -118,10 +146,9 @@ impl Intake {
             is_return: sound.is_return(),
             reuse_after_days: self.reuse_after_days,
             key,
-            answer: filed.answer.clone(),
+            answer: filed.answer,
             filings: filed.filings,
-        };
-        self.store.accept(new).await.map_err(store_error).and_then(|accepted| accepted_or_conflict(accepted, filed.answer))
+        }
     }
 
     /// A repeat of what was taken before is answered as before, even when today's rules, rates or
@@ -149,6 +176,7 @@ fn accepted_or_conflict(accepted: Accepted, answer: Bytes) -> Result<Taken, ApiE
         Accepted::ItemConflict => Err(Code::ItemConflict.into()),
         Accepted::ItemKnown => Err(Code::ItemKnown.into()),
         Accepted::KeyReused => Err(Code::KeyReused.into()),
+        Accepted::LrnTaken => Err(ApiError::new(Code::Overloaded).retry_after(1)),
     }
 }
 

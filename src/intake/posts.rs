@@ -6,6 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use crate::config::Config;
+use crate::mapping::PostContext;
 
 /// A post as the road needs it.
 #[derive(Debug)]
@@ -21,6 +22,11 @@ pub struct PostProfile {
 }
 
 impl PostProfile {
+    /// The post as mappings and conditions see it.
+    pub fn context(&self) -> PostContext<'_> {
+        PostContext { code: &self.code, name: &self.name }
+    }
+
     /// Whether it may use a broker.
     pub fn may_use(&self, broker: &str) -> bool {
         self.brokers.as_ref().is_none_or(|brokers| brokers.iter().any(|b| b == broker))

@@ -94,8 +94,8 @@ impl Intake {
                 track: choice.track,
                 broker: choice.broker.to_owned(),
                 route: PreviewRoute { rule: choice.rule, why: choice.why.to_owned() },
-                mapping: format!("{} {}", channel.mapping.name(), channel.mapping.version()),
-                content_type: channel.mapping.content_type().to_owned(),
+                mapping: format!("{} {}", channel.mapping.name, channel.mapping.version),
+                content_type: channel.mapping.manifest.transport.content_type.clone(),
                 message,
             });
         }

@@ -63,7 +63,7 @@ impl Router {
                     why: route.when.as_ref().map_or_else(|| "always".to_owned(), ToString::to_string),
                     broker: route.broker.to_string(),
                 }),
-                Err(fault) => faults.push(RoutingFault { rule: index + 1, detail: fault.to_string() }),
+                Err(found) => faults.extend(found.into_iter().map(|fault| RoutingFault { rule: index + 1, detail: fault.to_string() })),
             }
         }
         if faults.is_empty() { Ok(Self { rules }) } else { Err(faults) }
@@ -80,7 +80,7 @@ impl Router {
         }
         for rule in &self.rules {
             let taken = choices.iter().any(|choice| choice.track == rule.track);
-            let matches = || rule.condition.as_ref().is_none_or(|condition| condition.matches(declaration, &post.code, &post.name));
+            let matches = || rule.condition.as_ref().is_none_or(|condition| condition.matches(declaration, post.context()));
             if !taken && post.may_use(&rule.broker) && matches() {
                 choices.push(Choice { track: rule.track, broker: &rule.broker, rule: rule.number, why: &rule.why });
             }

@@ -9,4 +9,9 @@
 //! Must not: know what a message means, retry, or log.
 
 pub mod client;
+pub mod guard;
+pub mod random;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
+pub mod webhook_client;

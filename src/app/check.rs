@@ -1,0 +1,124 @@
+//! What `preclear check` looks at beyond the configuration's own rules: routes, mappings and
+//! settings, certificates, the store's folder. Every fault, none of them fatal to the others.
+
+use std::path::Path;
+
+use super::mappings;
+use crate::config::{Broker, Config, FilePath};
+use crate::domain::time::Timestamp;
+use crate::intake::Router;
+use crate::net::tls::{self, Purpose, ServerTlsFiles};
+
+/// One thing that is wrong or has no effect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Part of the gateway: `routes`, `mappings`, `certificates`, `store`, `effect`.
+    pub area: &'static str,
+    /// Key of the configuration, or file.
+    pub place: String,
+    /// What is wrong and what to do.
+    pub detail: String,
+    /// Whether it is only to be known.
+    pub note: bool,
+}
+
+fn fault(area: &'static str, place: impl Into<String>, detail: impl ToString) -> Finding {
+    Finding { area, place: place.into(), detail: detail.to_string(), note: false }
+}
+
+/// Everything that is wrong with a configuration on this machine at this moment.
+pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
+    tls::install_crypto_provider();
+    let mut findings = Vec::new();
+    if let Err(faults) = Router::compile(config) {
+        findings.extend(faults.into_iter().map(|found| fault("routes", format!("routes.{}.when", found.rule - 1), found.detail)));
+    }
+    let (catalog, broken) = mappings::read(config);
+    findings.extend(broken.iter().flat_map(|broken| &broken.faults).map(|found| fault("mappings", "", found)));
+    findings.extend(catalog.faults().map(|found| fault("mappings", found.key.clone(), &found.detail)));
+    check_listeners(config, now, &mut findings);
+    for (name, broker) in &config.brokers {
+        check_broker(name, broker, now, &mut findings);
+    }
+    check_store(config, &mut findings);
+    without_effect(config, &mut findings);
+    findings
+}
+
+fn check_listeners(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
+    let optional = |section, certificate: &Option<FilePath>, key: &Option<FilePath>, ca: &Option<FilePath>| {
+        Some((section, certificate.clone()?, key.clone()?, ca.clone(), None, false))
+    };
+    let callbacks = &config.callbacks;
+    let listeners = [
+        optional("intake", &config.intake.certificate, &config.intake.key, &config.intake.client_ca),
+        optional("ops", &config.ops.certificate, &config.ops.key, &config.ops.client_ca),
+        Some((
+            "callbacks",
+            callbacks.certificate.clone(),
+            callbacks.key.clone(),
+            Some(callbacks.client_ca.clone()),
+            callbacks.crl.clone(),
+            true,
+        )),
+    ];
+    for (section, certificate, key, client_ca, crl, required) in listeners.into_iter().flatten() {
+        let files = ServerTlsFiles {
+            certificate: certificate.as_path(),
+            key: key.as_path(),
+            client_ca: client_ca.as_ref().map(FilePath::as_path),
+            crl: crl.as_ref().map(FilePath::as_path),
+            required,
+        };
+        match tls::server_config(&files, now) {
+            Err(found) => findings.push(fault("certificates", section, found)),
+            Ok(tls) => findings.extend(tls.alarm.map(|alarm| fault("certificates", section, alarm))),
+        }
+    }
+}
+
+fn check_broker(name: &str, broker: &Broker, now: Timestamp, findings: &mut Vec<Finding>) {
+    let place = |key: &str| format!("brokers.{name}.{key}");
+    if let Err(found) = tls::load_pair(broker.certificate.as_path(), broker.key.as_path(), Purpose::Client, now) {
+        findings.push(fault("certificates", place("certificate"), format!("{found}; the broker is disabled, nothing is sent to it")));
+    }
+    if let Err(found) = tls::load_roots(broker.ca.as_path(), now) {
+        findings.push(fault("certificates", place("ca"), format!("{found}; the broker is disabled, nothing is sent to it")));
+    }
+    if broker.callback_identities.is_empty() {
+        findings.push(Finding { note: true, ..fault("certificates", place("callback_identities"), "none: this broker cannot call back") });
+    }
+}
+
+fn check_store(config: &Config, findings: &mut Vec<Finding>) {
+    let path = Path::new(config.store.url.as_str().trim_start_matches("sqlite:"));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match std::fs::metadata(folder) {
+        Err(error) => {
+            findings.push(fault("store", "store.url", format!("the folder {} cannot be used: {}", folder.display(), error.kind())))
+        }
+        Ok(metadata) if !metadata.is_dir() => findings.push(fault("store", "store.url", format!("{} is no folder", folder.display()))),
+        Ok(_) => {
+            let writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();
+            if !writable {
+                findings.push(fault("store", "store.url", format!("the folder {} cannot be written", folder.display())));
+            }
+        }
+    }
+}
+
+/// Keys that are read and have no effect in this version: said, so that nobody relies on them.
+fn without_effect(config: &Config, findings: &mut Vec<Finding>) {
+    let defaults = Config::default();
+    let mut say = |given: bool, place: String| {
+        if given {
+            findings.push(Finding { note: true, ..fault("effect", place, "has no effect in this version") });
+        }
+    };
+    say(config.retention != defaults.retention, "retention".into());
+    say(config.cluster != defaults.cluster, "cluster".into());
+    for (name, broker) in &config.brokers {
+        say(broker.schema.is_some(), format!("brokers.{name}.schema"));
+        say(broker.poll.is_some(), format!("brokers.{name}.poll"));
+    }
+}

@@ -1,0 +1,136 @@
+//! The listeners' desks: the stations, the store and the lanes as the HTTP layer sees them.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+
+use super::{Shared, mappings, ports};
+use crate::callback::Station;
+use crate::config::Config;
+use crate::forward::{LaneError, LaneState, LaneStatus, Lanes};
+use crate::http::callbacks::{IncomingNotice, NoticeAnswer, NoticeDesk};
+use crate::http::ops::source::{self, BreakerState, DeadFilter, Lane, LoadedMapping, OpsFault, OpsSource, ParkedState};
+use crate::store::{BacklogRow, DeadLetter, DeadLetterFilter, NoticeResult, ParkedNotice, Store, StoreError};
+
+/// Where brokers hand in notices.
+pub(super) struct CallbackDesk(pub(super) Station<Store, ports::Catalogs>);
+
+impl NoticeDesk for CallbackDesk {
+    fn take(&self, notice: IncomingNotice) -> BoxFuture<'_, Result<NoticeAnswer, StoreError>> {
+        async move {
+            let taken = self.0.take(&notice.broker, &notice.content_type, notice.conversation.as_deref(), notice.body).await?;
+            Ok(NoticeAnswer { status: taken.status, content_type: taken.content_type, body: taken.body })
+        }
+        .boxed()
+    }
+}
+
+/// Where operators look and act.
+pub(super) struct OpsDesk {
+    config: Arc<Config>,
+    store: Store,
+    lanes: Arc<Lanes>,
+    catalogs: ports::Catalogs,
+}
+
+impl OpsDesk {
+    pub(super) fn new(shared: &Shared, lanes: Arc<Lanes>) -> Self {
+        Self { config: Arc::clone(&shared.config), store: shared.store.clone(), lanes, catalogs: shared.catalogs.clone() }
+    }
+}
+
+impl OpsSource for OpsDesk {
+    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
+        self.store.check().boxed()
+    }
+
+    fn backlog(&self) -> BoxFuture<'_, Result<Vec<BacklogRow>, StoreError>> {
+        self.store.backlog().boxed()
+    }
+
+    fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
+        let filter = DeadLetterFilter { broker: filter.broker, reason: filter.reason, limit: filter.limit };
+        async move { self.store.dead_letters(filter).await }.boxed()
+    }
+
+    fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>> {
+        let state = match state {
+            ParkedState::Unreadable => NoticeResult::Unreadable,
+            ParkedState::Orphan => NoticeResult::Orphan,
+        };
+        async move { self.store.parked_notices(Some(state), limit).await }.boxed()
+    }
+
+    fn lanes(&self) -> Vec<Lane> {
+        self.lanes.status().into_iter().map(lane).collect()
+    }
+
+    fn pause(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
+        async move { self.lanes.pause(&broker, reason.as_deref()).await.map(drop).map_err(fault) }.boxed()
+    }
+
+    fn resume(&self, broker: String, _reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
+        async move { self.lanes.resume(&broker).await.map(drop).map_err(fault) }.boxed()
+    }
+
+    fn reload_certificates(&self, broker: String) -> BoxFuture<'_, Result<(), OpsFault>> {
+        async move { self.lanes.reload_certificates(&broker).await.map(drop).map_err(fault) }.boxed()
+    }
+
+    fn mappings(&self) -> Vec<LoadedMapping> {
+        let catalog = self.catalogs.shared().load_full();
+        let loaded = |mapping: &Arc<crate::mapping::Mapping>| LoadedMapping {
+            name: mapping.name.clone(),
+            title: mapping.manifest.title.clone(),
+            version: mapping.version.clone(),
+        };
+        catalog.registry().iter().map(loaded).collect()
+    }
+
+    fn reload_mappings(&self) -> BoxFuture<'_, Result<(), OpsFault>> {
+        async move {
+            let config = Arc::clone(&self.config);
+            let read = tokio::task::spawn_blocking(move || mappings::read(&config)).await;
+            let Ok((catalog, broken)) = read else {
+                return Err(OpsFault::Store(StoreError::Fault("reading mappings panicked".to_owned())));
+            };
+            let mapping_faults = broken.iter().flat_map(|broken| &broken.faults).map(|fault| (fault.file.clone(), fault.to_string()));
+            let faults: Vec<_> = mapping_faults.chain(catalog.faults().map(|fault| (fault.key.clone(), fault.detail.clone()))).collect();
+            if faults.is_empty() {
+                self.catalogs.replace(catalog);
+                tracing::info!("mappings loaded anew");
+                Ok(())
+            } else {
+                Err(OpsFault::Refused(faults))
+            }
+        }
+        .boxed()
+    }
+}
+
+fn fault(error: LaneError) -> OpsFault {
+    match error {
+        LaneError::Store(error) => OpsFault::Store(error),
+        other => OpsFault::Refused(vec![(String::new(), other.to_string())]),
+    }
+}
+
+fn lane(status: LaneStatus) -> Lane {
+    let (state, breaker) = match status.state {
+        LaneState::Ready | LaneState::Stopping => (source::LaneState::Running, BreakerState::Closed),
+        LaneState::Paused => (source::LaneState::Paused, BreakerState::Closed),
+        LaneState::Disabled => (source::LaneState::Disabled, BreakerState::Closed),
+        LaneState::Open => (source::LaneState::BreakerOpen, BreakerState::Open),
+        LaneState::HalfOpen => (source::LaneState::BreakerOpen, BreakerState::HalfOpen),
+        LaneState::Held => (source::LaneState::Running, BreakerState::Closed),
+    };
+    Lane {
+        broker: status.broker,
+        state,
+        reason: status.reason,
+        since: status.since.parse().ok(),
+        breaker,
+        in_flight: status.in_flight as u64,
+    }
+}

@@ -1,0 +1,199 @@
+//! The whole gateway: build → bind → spawn → drain.
+//!
+//! [`start`] gives a running gateway inside the caller's runtime; [`Running::stop`] drains it. Order
+//! matters at both ends: the store is recovered before a lane looks at it, the listeners open last;
+//! at the end readiness falls first, the listeners stay open while what is in hand is finished, and
+//! the store closes last.
+
+mod check;
+mod desks;
+mod listeners;
+mod mappings;
+mod ports;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use serde::Serialize;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub use check::{Finding, check};
+pub use mappings::source_of;
+
+use crate::catalog::SharedCatalog;
+use crate::config::Config;
+use crate::domain::time::SharedClock;
+use crate::forward::Lanes;
+use crate::http::common::Draining;
+use crate::intake::{Intake, Router};
+use crate::net::tls;
+use crate::net::webhook_client::WebhookClient;
+use crate::store::{Store, StoreOptions};
+use crate::tracking::dispatcher::{Dispatcher, Limits};
+
+/// Longest time for messages in hand to be settled after the stop signal.
+const LANES_DRAIN: Duration = Duration::from_secs(15);
+/// Time between readiness falling and the listeners closing, for load balancers to look away.
+const LOOK_AWAY: Duration = Duration::from_millis(500);
+
+/// Where the listeners are.
+#[derive(Debug, Clone, Serialize)]
+pub struct Addresses {
+    /// For posts.
+    pub intake: String,
+    /// For brokers.
+    pub callbacks: String,
+    /// For operators.
+    pub ops: String,
+}
+
+/// Why the gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+impl StartError {
+    fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+}
+
+/// A running gateway.
+pub struct Running {
+    addresses: Addresses,
+    draining: Draining,
+    shutdown: CancellationToken,
+    lanes: Arc<Lanes>,
+    servers: listeners::Servers,
+    stations: Vec<JoinHandle<()>>,
+    store: Store,
+}
+
+/// Worker threads of each listener.
+pub fn workers() -> usize {
+    std::thread::available_parallelism().map_or(2, std::num::NonZero::get).clamp(2, 16)
+}
+
+/// The one recorder of metrics of this process.
+fn recorder() -> Result<PrometheusHandle, StartError> {
+    static HANDLE: OnceLock<PrometheusHandle> = OnceLock::new();
+    if let Some(handle) = HANDLE.get() {
+        return Ok(handle.clone());
+    }
+    let fault = |_| StartError::new("the metrics recorder cannot be installed");
+    let mut builder = PrometheusBuilder::new();
+    for (name, bounds) in crate::metrics::buckets() {
+        builder = builder.set_buckets_for_metric(Matcher::Full(name.to_owned()), bounds).map_err(fault)?;
+    }
+    let handle = builder.install_recorder().map_err(fault)?;
+    crate::metrics::describe();
+    Ok(HANDLE.get_or_init(|| handle).clone())
+}
+
+/// Starts the gateway inside the present runtime.
+///
+/// # Errors
+/// What makes a start pointless: the store, a listener, a routing rule. A broken broker or mapping
+/// is an alarm instead: it harms only itself.
+pub async fn start(config: Config, clock: SharedClock) -> Result<Running, StartError> {
+    tls::install_crypto_provider();
+    let metrics = recorder()?;
+    let config = Arc::new(config);
+    let router = Router::compile(&config).map_err(|faults| {
+        let told: Vec<String> = faults.iter().map(|fault| format!("routes.{}.when: {}", fault.rule - 1, fault.detail)).collect();
+        StartError::new(told.join("; "))
+    })?;
+    let catalogs = ports::Catalogs::new(mappings::load(&config));
+    let store = Store::open(store_options(&config, &clock)?).await.map_err(|error| StartError::new(error.to_string()))?;
+    store.recover(clock.now()).await.map_err(|error| StartError::new(error.to_string()))?;
+
+    let shutdown = CancellationToken::new();
+    let draining = Draining::default();
+    let shared = Shared { config, clock, store, catalogs, metrics, draining, shutdown };
+    shared.run(router).await
+}
+
+fn store_options(config: &Config, clock: &SharedClock) -> Result<StoreOptions, StartError> {
+    let path = config.store.url.as_str().strip_prefix("sqlite:").ok_or_else(|| StartError::new("store.url: `sqlite:FILE`"))?;
+    let reasons = |post: &crate::config::Post| post.retention_reasons.iter().map(|(word, code)| (word.clone(), code.to_string())).collect();
+    Ok(StoreOptions {
+        max_waiting: usize::try_from(config.intake.max_waiting).unwrap_or(usize::MAX),
+        min_free_mb: config.store.min_free_mb,
+        retention_reasons: config.posts.iter().map(|(code, post)| (code.clone(), reasons(post))).collect(),
+        ..StoreOptions::new(path, Arc::clone(clock))
+    })
+}
+
+/// What the parts of one gateway share.
+#[derive(Clone)]
+struct Shared {
+    config: Arc<Config>,
+    clock: SharedClock,
+    store: Store,
+    catalogs: ports::Catalogs,
+    metrics: PrometheusHandle,
+    draining: Draining,
+    shutdown: CancellationToken,
+}
+
+impl Shared {
+    fn catalog(&self) -> SharedCatalog {
+        self.catalogs.shared()
+    }
+
+    /// Spawns the stations and opens the listeners.
+    async fn run(self, router: Router) -> Result<Running, StartError> {
+        let webhooks = self.webhook_client()?;
+        let intake = Arc::new(Intake::new(&self.config, self.store.clone(), self.catalog(), router, Arc::clone(&self.clock)));
+        // Listeners first: an address in use must not leave lanes running.
+        let bound = listeners::bind(&self.config, self.clock.now())?;
+        let lanes =
+            Arc::new(Lanes::start(&self.config.brokers, &Arc::new(self.store.clone()), &Arc::new(self.catalogs.clone()), &self.clock));
+        let stations = self.spawn_stations(&webhooks);
+        let addresses = bound.addresses();
+        let servers = bound.serve(&self, intake, webhooks, Arc::clone(&lanes))?;
+        tracing::info!(intake = %addresses.intake, callbacks = %addresses.callbacks, ops = %addresses.ops, "listening");
+        Ok(Running { addresses, draining: self.draining, shutdown: self.shutdown, lanes, servers, stations, store: self.store })
+    }
+
+    fn webhook_client(&self) -> Result<WebhookClient, StartError> {
+        let allowed = self.config.webhooks.dangerous_allow.iter().map(crate::domain::text::Text::as_str);
+        let guard = crate::net::guard::Guard::new(allowed)
+            .map_err(|index| StartError::new(format!("webhooks.dangerous_allow.{index}: a host name or network")))?;
+        WebhookClient::new(Arc::new(guard)).map_err(|_| StartError::new("the webhook client cannot be built"))
+    }
+
+    fn spawn_stations(&self, webhooks: &WebhookClient) -> Vec<JoinHandle<()>> {
+        let store = Arc::new(self.store.clone());
+        let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::new(webhooks.clone()), Arc::clone(&self.clock), Limits::default());
+        let reader = crate::callback::reader::NoticeReader::new(store, Arc::new(self.catalogs.clone()));
+        let (for_dispatcher, for_reader) = (self.shutdown.clone(), self.shutdown.clone());
+        vec![tokio::spawn(dispatcher.run(for_dispatcher)), tokio::spawn(reader.run(for_reader))]
+    }
+}
+
+impl Running {
+    /// Where the listeners are.
+    pub fn addresses(&self) -> &Addresses {
+        &self.addresses
+    }
+
+    /// Drains and stops: readiness falls at once, nothing new is taken or sent, what is in hand is
+    /// finished, the store is closed.
+    pub async fn stop(self) {
+        tracing::info!("draining");
+        self.draining.begin();
+        let look_away = tokio::time::sleep(LOOK_AWAY);
+        self.lanes.shutdown(LANES_DRAIN).await;
+        self.shutdown.cancel();
+        look_away.await;
+        for station in self.stations {
+            let _ = station.await;
+        }
+        self.servers.stop().await;
+        self.store.close().await;
+        tracing::info!("stopped");
+    }
+}

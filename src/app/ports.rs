@@ -1,0 +1,206 @@
+//! What the stations ask of the catalog and the store, in the stations' own narrow words.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use crate::callback::{Readers, TakenAnswer};
+use crate::catalog::{Catalog, SharedCatalog};
+use crate::domain::fact::Fact;
+use crate::forward::{Mappings, ReplyRules};
+use crate::mapping::Mapping;
+use crate::store::Reading;
+
+/// The present catalog, and a signal for those who wait for a better one.
+#[derive(Clone)]
+pub(super) struct Catalogs {
+    shared: SharedCatalog,
+    reloads: Arc<watch::Sender<u64>>,
+}
+
+impl Catalogs {
+    pub(super) fn new(catalog: Catalog) -> Self {
+        Self { shared: Arc::new(ArcSwap::from_pointee(catalog)), reloads: Arc::new(watch::Sender::new(0)) }
+    }
+
+    pub(super) fn shared(&self) -> SharedCatalog {
+        Arc::clone(&self.shared)
+    }
+
+    /// Puts a new catalog in the place of the present one.
+    pub(super) fn replace(&self, catalog: Catalog) {
+        self.shared.store(Arc::new(catalog));
+        self.reloads.send_modify(|count| *count += 1);
+    }
+}
+
+impl Readers for Catalogs {
+    fn read(&self, broker: &str, _content_type: &str, body: &[u8]) -> Option<Reading> {
+        let mapping = self.shared.load().mapping_of(broker)?;
+        Some(match mapping.read(body) {
+            Ok(facts) => Reading::Facts { mapping_version: mapping.version.clone(), facts },
+            Err(unreadable) => Reading::Unreadable { reason: unreadable.reason.as_str() },
+        })
+    }
+
+    fn answer(&self, _broker: &str) -> TakenAnswer {
+        TakenAnswer::default()
+    }
+
+    fn reloads(&self) -> watch::Receiver<u64> {
+        self.reloads.subscribe()
+    }
+}
+
+/// A mapping as the forwarder reads replies by it.
+struct Rules(Arc<Mapping>);
+
+impl ReplyRules for Rules {
+    fn headers(&self) -> &[(String, String)] {
+        &self.0.manifest.transport.headers
+    }
+
+    fn conversation_header(&self) -> Option<&str> {
+        self.0.manifest.transport.conversation_header.as_deref()
+    }
+
+    fn empty_reply_is_delivered(&self) -> bool {
+        self.0.manifest.transport.empty_reply_is_delivered
+    }
+
+    fn read(&self, body: &[u8]) -> Option<Vec<Fact>> {
+        self.0.read(body).ok()
+    }
+}
+
+impl Mappings for Catalogs {
+    fn rules(&self, mapping: &str) -> Option<Arc<dyn ReplyRules>> {
+        let mapping = self.shared.load().registry().get(mapping)?;
+        Some(Arc::new(Rules(mapping)))
+    }
+}
+
+mod store {
+    //! The store as each station sees it.
+
+    use std::collections::HashSet;
+
+    use tokio::sync::watch;
+
+    use crate::callback::Notices;
+    use crate::domain::ids::{EventId, MessageId, NoticeId, SubscriptionId};
+    use crate::domain::time::Timestamp;
+    use crate::forward::Outbox;
+    use crate::store::{
+        AttemptRecord, DeliveryRow, DeliverySettlement, EventPage, NewNotice, NoticeResult, NoticeRow, OutboxRow, Reading, Settlement,
+        Store, StoreError, Subscription,
+    };
+    use crate::tracking::ports::{Deliveries, DeliveryKey, Events, Subscriptions};
+
+    impl Notices for Store {
+        async fn take_notice(&self, notice: NewNotice) -> Result<bool, StoreError> {
+            Ok(Self::take_notice(self, notice).await?.duplicate)
+        }
+
+        async fn notices_to_read(&self, except: Vec<String>, limit: u32) -> Result<Vec<NoticeRow>, StoreError> {
+            Self::notices_to_read(self, except, limit as usize).await
+        }
+
+        async fn settle_notice(&self, notice: NoticeId, reading: Reading) -> Result<NoticeResult, StoreError> {
+            Self::settle_notice(self, notice, reading).await
+        }
+
+        fn notices_signal(&self) -> watch::Receiver<u64> {
+            self.subscribe_notices()
+        }
+    }
+
+    impl Events for Store {
+        async fn events_after(&self, post: &str, after: i64, limit: u32) -> Result<EventPage, StoreError> {
+            Self::events_after(self, post, Some(after), limit as usize).await
+        }
+
+        fn events_signal(&self) -> watch::Receiver<u64> {
+            self.subscribe_events()
+        }
+    }
+
+    impl Deliveries for Store {
+        async fn due_deliveries(&self, now: Timestamp, busy: HashSet<DeliveryKey>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+            Self::due_deliveries(self, now, busy, limit).await
+        }
+
+        async fn next_delivery_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {
+            Self::next_delivery_due(self, after).await
+        }
+
+        async fn settle_delivery(&self, row: &DeliveryRow, settlement: DeliverySettlement, now: Timestamp) -> Result<(), StoreError> {
+            Self::settle_delivery(self, row.subscription_id, row.position, settlement, now).await
+        }
+
+        fn deliveries_signal(&self) -> watch::Receiver<u64> {
+            self.subscribe_deliveries()
+        }
+    }
+
+    impl Subscriptions for Store {
+        async fn add_subscription(&self, subscription: Subscription, max: u32) -> Result<bool, StoreError> {
+            Self::add_subscription(self, subscription, max).await
+        }
+
+        async fn subscriptions(&self, post: &str) -> Result<Vec<Subscription>, StoreError> {
+            Self::subscriptions(self, post).await
+        }
+
+        async fn delete_subscription(&self, post: &str, id: SubscriptionId) -> Result<bool, StoreError> {
+            self.remove_subscription(post, id).await
+        }
+
+        async fn test_subscription(&self, post: &str, id: SubscriptionId, event_id: EventId, json: String) -> Result<bool, StoreError> {
+            self.queue_test_event(post, id, event_id, json).await
+        }
+    }
+
+    impl Outbox for Store {
+        async fn due(&self, broker: &str, now: Timestamp, busy: HashSet<MessageId>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+            Self::due(self, broker, now, busy, limit).await
+        }
+
+        async fn next_due(&self, broker: &str) -> Result<Option<Timestamp>, StoreError> {
+            Self::next_due(self, broker).await
+        }
+
+        async fn begin_attempt(&self, message: MessageId, now: Timestamp) -> Result<Option<u32>, StoreError> {
+            Self::begin_attempt(self, message, now).await
+        }
+
+        async fn settle(&self, message: MessageId, attempt: AttemptRecord, settlement: Settlement) -> Result<(), StoreError> {
+            Self::settle(self, message, attempt, settlement).await
+        }
+
+        async fn release(&self, message: MessageId) -> Result<(), StoreError> {
+            Self::release(self, message).await
+        }
+
+        async fn hasten(&self, broker: &str, now: Timestamp) -> Result<(), StoreError> {
+            Self::hasten(self, broker, now).await
+        }
+
+        async fn pause(&self, broker: &str, reason: Option<String>) -> Result<(), StoreError> {
+            Self::pause(self, broker, reason).await
+        }
+
+        async fn resume(&self, broker: &str) -> Result<(), StoreError> {
+            Self::resume(self, broker).await
+        }
+
+        async fn paused(&self, broker: &str) -> Result<Option<Option<String>>, StoreError> {
+            Ok(Self::paused(self).await?.remove(broker).map(|pause| pause.reason))
+        }
+
+        fn changes(&self) -> watch::Receiver<u64> {
+            self.subscribe_outbox()
+        }
+    }
+}

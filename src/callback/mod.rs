@@ -1,0 +1,121 @@
+//! Callbacks: what brokers tell us is stored first and thought about second.
+//!
+//! [`Station::take`] stands behind `POST /v1/brokers/{broker}/notices`: it makes the bytes durable
+//! and answers, whatever they are; a repeat is dropped by the hash of its body (promise P6). The
+//! [`reader`] then reads stored notices by the newest good mapping of their broker and hands the
+//! facts to the store, which correlates and merges them (P7).
+//!
+//! Who may call for which broker is settled before (the certificate is pinned to the broker). What
+//! must not happen here: judging a notice before it is stored, refusing one because of its content,
+//! or letting any of its bytes reach a log.
+
+pub mod reader;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+use tokio::sync::watch;
+
+use crate::domain::ids::NoticeId;
+use crate::domain::time::SharedClock;
+use crate::metrics::NOTICES;
+use crate::store::{NewNotice, NoticeResult, NoticeRow, Reading, StoreError};
+
+/// Longest conversation id and content type that are kept; longer ones are dropped, the notice is not.
+const MAX_HEADER_BYTES: usize = 255;
+
+/// What the station asks of the store.
+pub trait Notices: Send + Sync + 'static {
+    /// Makes a notice durable unless the same was taken before; says whether it was.
+    fn take_notice(&self, notice: NewNotice) -> impl Future<Output = Result<bool, StoreError>> + Send;
+    /// Notices that nobody has read, oldest first, not those of some brokers.
+    fn notices_to_read(&self, except: Vec<String>, limit: u32) -> impl Future<Output = Result<Vec<NoticeRow>, StoreError>> + Send;
+    /// Applies what was read: correlates, merges, writes events, all in one commit.
+    fn settle_notice(&self, notice: NoticeId, reading: Reading) -> impl Future<Output = Result<NoticeResult, StoreError>> + Send;
+    /// Changes after notices were taken.
+    fn notices_signal(&self) -> watch::Receiver<u64>;
+}
+
+/// What the station asks of the mappings.
+pub trait Readers: Send + Sync + 'static {
+    /// Reads a notice by its broker's newest good mapping; none when no mapping is loaded for it.
+    fn read(&self, broker: &str, content_type: &str, body: &[u8]) -> Option<Reading>;
+    /// What a broker is answered once its notice is stored.
+    fn answer(&self, broker: &str) -> TakenAnswer;
+    /// Changes when mappings were loaded anew.
+    fn reloads(&self) -> watch::Receiver<u64>;
+}
+
+/// The answer to a broker whose notice is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenAnswer {
+    /// HTTP status, always 2xx.
+    pub status: u16,
+    /// Content type of the body, when there is one.
+    pub content_type: Option<String>,
+    /// Body, mostly empty.
+    pub body: Bytes,
+}
+
+impl Default for TakenAnswer {
+    fn default() -> Self {
+        Self { status: 202, content_type: None, body: Bytes::new() }
+    }
+}
+
+/// The station that takes notices.
+pub struct Station<S, M> {
+    store: Arc<S>,
+    readers: Arc<M>,
+    clock: SharedClock,
+}
+
+impl<S: Notices, M: Readers> Station<S, M> {
+    /// The station.
+    pub fn new(store: Arc<S>, readers: Arc<M>, clock: SharedClock) -> Self {
+        Self { store, readers, clock }
+    }
+
+    /// Stores a notice and says what the broker is answered. A repeat gets the same answer.
+    ///
+    /// # Errors
+    /// [`StoreError`]: nothing was stored, the broker has to come again (503).
+    pub async fn take(&self, broker: &str, content_type: &str, conversation: Option<&str>, body: Bytes) -> Result<TakenAnswer, StoreError> {
+        let conversation = conversation.and_then(kept_header);
+        let notice = NewNotice {
+            notice_id: NoticeId::new(),
+            broker: broker.to_owned(),
+            via: "callback",
+            dedupe_key: dedupe_key(conversation.as_deref(), &body),
+            content_type: kept_header(content_type).unwrap_or_default(),
+            body,
+            conversation,
+            received_at: self.clock.now(),
+        };
+        let repeated = self.store.take_notice(notice).await?;
+        if repeated {
+            metrics::counter!(NOTICES, "broker" => broker.to_owned(), "result" => "duplicate").increment(1);
+        }
+        Ok(self.readers.answer(broker))
+    }
+}
+
+/// What a repeat is known by. The conversation counts: two messages can be answered in the same words.
+pub fn dedupe_key(conversation: Option<&str>, body: &[u8]) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    let conversation = conversation.unwrap_or_default();
+    hash.update((conversation.len() as u64).to_be_bytes());
+    hash.update(conversation.as_bytes());
+    hash.update(body);
+    hash.finalize().into()
+}
+
+fn kept_header(text: &str) -> Option<String> {
+    let text = text.trim();
+    let plain = !text.is_empty() && text.len() <= MAX_HEADER_BYTES && text.bytes().all(|byte| (0x20..0x7f).contains(&byte));
+    plain.then(|| text.to_owned())
+}

@@ -1,0 +1,233 @@
+//! Golden cases beside a mapping: declarations with the messages (or faults) that they must become,
+//! and notices with the facts that they must become.
+//!
+//! Each run is fixed: the LRN is item id + posting date + `01`, the message is made at noon UTC of
+//! the posting date, ids are zero, the post is KRA (Korea Post), the broker `uk-broker`. A table
+//! `[context]` in a case's `settings.toml` says otherwise. Nothing is written and no clock is read.
+
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::compare::{Difference, compare, indented};
+use super::{Files, Input, Mapping, MessageContext, PostContext, ReasonContext};
+use crate::domain::declaration::Declaration;
+use crate::domain::delivery::MessageKind;
+use crate::domain::fault::Fault;
+use crate::domain::ids::{ConversationId, MessageId, lrn};
+use crate::domain::json;
+use crate::domain::time::Timestamp;
+
+/// What one case gave.
+#[derive(Debug, Clone)]
+pub struct CaseResult {
+    /// `cases/gb-gift`, `notices/09-cleared`.
+    pub name: String,
+    /// What is wrong; empty when it passed.
+    pub problems: Vec<String>,
+    /// The message that was made.
+    pub message: Option<Vec<u8>>,
+    /// What the expected file would hold: its path inside the mapping, and its bytes.
+    pub actual: Option<(String, Vec<u8>)>,
+}
+
+/// The fixed context of a case.
+#[derive(Debug, Clone)]
+pub struct CaseContext {
+    /// Settings of the broker.
+    pub settings: toml::Table,
+    table: toml::Table,
+}
+
+impl CaseContext {
+    /// Splits a `settings.toml` into settings and context.
+    ///
+    /// # Errors
+    /// When it is no TOML.
+    pub fn read(text: &str) -> Result<Self, String> {
+        let mut settings: toml::Table = toml::from_str(text).map_err(|error| format!("settings.toml: {}", error.message()))?;
+        let table = match settings.remove("context") {
+            Some(toml::Value::Table(table)) => table,
+            None => toml::Table::new(),
+            Some(_) => return Err("settings.toml: context has to be a table".to_owned()),
+        };
+        Ok(Self { settings, table })
+    }
+
+    fn text<'t>(&'t self, key: &str, otherwise: &'t str) -> &'t str {
+        self.table.get(key).and_then(toml::Value::as_str).unwrap_or(otherwise)
+    }
+
+    /// Renders a declaration in this context.
+    ///
+    /// # Errors
+    /// Faults of settings, or of the sender.
+    pub fn render(&self, mapping: &Mapping, declaration: &Declaration) -> Result<super::Rendered, Vec<Fault>> {
+        let settings = mapping.settings(&self.settings).map_err(|faults| {
+            let fault = |fault: super::SettingFault| Fault::new("", "setting", format!("setting {}: {}", fault.key, fault.message));
+            faults.into_iter().map(fault).collect::<Vec<_>>()
+        })?;
+        let kind = MessageKind::parse(self.text("kind", "declaration")).unwrap_or_default();
+        let reference = lrn(declaration.item_id, declaration.posted_on(), 1).unwrap_or_default();
+        let noon = format!("{}T12:00:00Z", declaration.posted_on());
+        let created_at = self.text("created_at", &noon).parse().unwrap_or(Timestamp::UNIX_EPOCH);
+        let key = |key: &str| self.table.get(key).and_then(toml::Value::as_str);
+        let message = MessageContext {
+            lrn: self.text("lrn", &reference),
+            id: MessageId(Uuid::nil()),
+            conversation_id: ConversationId(Uuid::nil()),
+            created_at,
+        };
+        let input = Input {
+            declaration,
+            settings: &settings,
+            message,
+            mrn: key("mrn"),
+            reason: Some(ReasonContext { code: key("reason_code"), text: key("reason_text") }),
+            previous: None,
+            post: PostContext { code: self.text("post_code", "KRA"), name: self.text("post_name", "Korea Post") },
+            broker: self.text("broker", "uk-broker"),
+        };
+        mapping.render(kind, &input)
+    }
+}
+
+/// Reads the shape of a declaration.
+///
+/// # Errors
+/// Where it is malformed, or all its faults.
+pub fn declaration(bytes: &[u8]) -> Result<Declaration, String> {
+    let json =
+        json::parse(bytes).map_err(|malformed| format!("line {} column {}: {:?}", malformed.line, malformed.column, malformed.kind))?;
+    let (declaration, faults, _) = Declaration::read_shape(&json);
+    if faults.is_empty() { Ok(declaration) } else { Err(list(faults.as_slice())) }
+}
+
+/// Faults as lines.
+pub fn list(faults: &[Fault]) -> String {
+    faults.iter().map(|fault| format!("{} {}: {}", fault.pointer, fault.code, fault.detail)).collect::<Vec<_>>().join("\n")
+}
+
+/// Runs every case of a mapping.
+pub fn run(mapping: &Mapping, files: &Files) -> Vec<CaseResult> {
+    let messages = files.folders_below("cases").into_iter().map(|case| message_case(mapping, files, &format!("cases/{case}")));
+    let notices = files.folders_below("notices").into_iter().map(|case| notice_case(mapping, files, &format!("notices/{case}")));
+    messages.chain(notices).collect()
+}
+
+fn text<'f>(files: &'f Files, path: &str) -> Option<&'f str> {
+    files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok())
+}
+
+fn message_case(mapping: &Mapping, files: &Files, name: &str) -> CaseResult {
+    let mut result = CaseResult { name: name.to_owned(), problems: Vec::new(), message: None, actual: None };
+    if let Err(problem) = checked_message(mapping, files, name, &mut result) {
+        result.problems.push(problem);
+    }
+    result
+}
+
+fn checked_message(mapping: &Mapping, files: &Files, name: &str, result: &mut CaseResult) -> Result<(), String> {
+    let bytes = files.get(&format!("{name}/declaration.json")).ok_or("declaration.json is missing")?;
+    let declaration = declaration(bytes).map_err(|problem| format!("declaration.json: {problem}"))?;
+    let context = CaseContext::read(text(files, &format!("{name}/settings.toml")).unwrap_or_default())?;
+    let rendered = context.render(mapping, &declaration);
+    let expected_xml = files.get(&format!("{name}/expected.xml"));
+    let expected_faults = text(files, &format!("{name}/expected-faults.json"));
+    match (rendered, expected_xml, expected_faults) {
+        (_, Some(_), Some(_)) => Err("has both expected.xml and expected-faults.json".to_owned()),
+        (Ok(rendered), expected, None) => {
+            result.actual = Some((format!("{name}/expected.xml"), indented(&rendered.bytes)));
+            let compared = match expected {
+                Some(expected) => compare(expected, &rendered.bytes).map_err(|difference| show("expected.xml", &difference)),
+                None => Err("expected.xml is missing".to_owned()),
+            };
+            result.message = Some(rendered.bytes);
+            compared
+        }
+        (Err(faults), None, expected) => {
+            result.actual = Some((format!("{name}/expected-faults.json"), faults_json(&faults)));
+            match expected {
+                Some(expected) => compare_faults(expected, &faults),
+                None => Err(format!("a message was expected, but there are faults:\n{}", list(&faults))),
+            }
+        }
+        (Err(faults), Some(_), None) => Err(format!("a message was expected, but there are faults:\n{}", list(&faults))),
+        (Ok(_), None, Some(_)) => Err("faults were expected, but a message was made".to_owned()),
+    }
+}
+
+fn show(file: &str, difference: &Difference) -> String {
+    let Difference { path, message, expected_line, actual_line } = difference;
+    format!("{file} line {expected_line}, message line {actual_line}: {path}: {message}")
+}
+
+fn faults_json(faults: &[Fault]) -> Vec<u8> {
+    let lines: Vec<String> =
+        faults.iter().map(|fault| format!("  {{\"pointer\": {:?}, \"code\": {:?}}}", fault.pointer, fault.code)).collect();
+    format!("[\n{}\n]\n", lines.join(",\n")).into_bytes()
+}
+
+fn compare_faults(expected: &str, faults: &[Fault]) -> Result<(), String> {
+    let expected: Value = serde_json::from_str(expected).map_err(|error| format!("expected-faults.json: {error}"))?;
+    let field = |fault: &Value, key: &str| fault.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let mut wanted: Vec<(String, String)> =
+        expected.as_array().into_iter().flatten().map(|fault| (field(fault, "pointer"), field(fault, "code"))).collect();
+    let mut actual: Vec<(String, String)> = faults.iter().map(|fault| (fault.pointer.clone(), fault.code.to_string())).collect();
+    wanted.sort();
+    actual.sort();
+    let show = |list: &[(String, String)]| list.iter().map(|(pointer, code)| format!("{pointer} {code}")).collect::<Vec<_>>().join(", ");
+    if wanted == actual { Ok(()) } else { Err(format!("expected faults: {}; found: {}", show(&wanted), show(&actual))) }
+}
+
+fn notice_case(mapping: &Mapping, files: &Files, name: &str) -> CaseResult {
+    let mut result = CaseResult { name: name.to_owned(), problems: Vec::new(), message: None, actual: None };
+    if let Err(problem) = checked_notice(mapping, files, name, &mut result) {
+        result.problems.push(problem);
+    }
+    result
+}
+
+fn checked_notice(mapping: &Mapping, files: &Files, name: &str, result: &mut CaseResult) -> Result<(), String> {
+    let bytes = files.get(&format!("{name}/notice.xml")).ok_or("notice.xml is missing")?;
+    let actual = match mapping.read(bytes) {
+        Ok(facts) => serde_json::to_value(facts).map_err(|error| error.to_string())?,
+        Err(unreadable) => serde_json::json!({ "unreadable": unreadable.reason.as_str() }),
+    };
+    let shown = serde_json::to_string_pretty(&plain(&actual)).map_err(|error| error.to_string())?;
+    result.actual = Some((format!("{name}/expected.json"), format!("{shown}\n").into_bytes()));
+    let expected = text(files, &format!("{name}/expected.json")).ok_or("expected.json is missing")?;
+    let expected: Value = serde_json::from_str(expected).map_err(|error| format!("expected.json: {error}"))?;
+    match differs(&plain(&expected), &plain(&actual), String::new()) {
+        None => Ok(()),
+        Some(difference) => Err(difference),
+    }
+}
+
+/// Without members that are null or empty lists: left out or not, they say the same. The status
+/// stays, for a note is told by its null.
+fn plain(value: &Value) -> Value {
+    match value {
+        Value::Array(list) => Value::Array(list.iter().map(plain).collect()),
+        Value::Object(members) => {
+            let empty = |value: &Value| value.is_null() || value.as_array().is_some_and(Vec::is_empty);
+            let kept = members.iter().filter(|(key, value)| !empty(value) || *key == "status");
+            Value::Object(kept.map(|(key, value)| (key.clone(), plain(value))).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+fn differs(expected: &Value, actual: &Value, at: String) -> Option<String> {
+    match (expected, actual) {
+        (Value::Object(a), Value::Object(b)) => {
+            let keys = a.keys().chain(b.keys().filter(|key| !a.contains_key(*key)));
+            keys.into_iter()
+                .find_map(|key| differs(a.get(key).unwrap_or(&Value::Null), b.get(key).unwrap_or(&Value::Null), format!("{at}/{key}")))
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().find_map(|(index, (a, b))| differs(a, b, format!("{at}/{index}")))
+        }
+        (a, b) if a == b => None,
+        (a, b) => Some(format!("{at}: expected {a}, found {b}")),
+    }
+}

@@ -1,0 +1,235 @@
+//! Runs a program: from a declaration to the bytes of a message, or to all faults at once.
+//!
+//! Values go straight into the output, escaped by quick-xml, so no text can leave its element. The
+//! declaration's texts were checked at intake; a character that no XML can carry is refused here
+//! once more, for settings and texts of other origins pass here too.
+
+use std::io::Write as _;
+
+use quick_xml::escape::{escape, partial_escape};
+
+use super::code::Code;
+use super::eval::{Definition, Roots, Run};
+use super::program::{Check, Each, Op, Optional, Piece, Place, Program};
+use super::value::V;
+use crate::domain::declaration::Declaration;
+use crate::domain::fault::{self, Fault};
+use crate::domain::record::{Record, Val};
+
+/// Largest message, in bytes.
+pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// A message and what the sender should know about it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rendered {
+    /// The exact bytes.
+    pub bytes: Vec<u8>,
+    /// What was shortened, with the declaration's fields.
+    pub warnings: Vec<Fault>,
+}
+
+struct Writer<'a> {
+    run: Run<'a>,
+    out: Vec<u8>,
+    too_large: bool,
+}
+
+pub(super) fn render<'a>(program: &'a Program, roots: Roots<'a>, capacity: usize) -> Result<Rendered, Vec<Fault>> {
+    let mut writer = Writer { run: Run::new(roots, program.slots), out: Vec::with_capacity(capacity), too_large: false };
+    writer.block(&program.ops);
+    if writer.too_large {
+        writer.run.faults.push(Fault::new("", fault::MAPPING_VALUE, "the message for the broker would be too large"));
+    }
+    if writer.run.faults.is_empty() {
+        Ok(Rendered { bytes: writer.out, warnings: writer.run.warnings })
+    } else {
+        Err(writer.run.faults.into_vec())
+    }
+}
+
+impl<'a> Writer<'a> {
+    fn block(&mut self, ops: &'a [Op]) {
+        for op in ops {
+            match op {
+                Op::Bytes(bytes) => self.out.extend_from_slice(bytes),
+                Op::Value(code, place) => self.required(code, place),
+                Op::Lenient(code, place) => {
+                    let value = self.run.eval(code);
+                    self.write(&value, code, place);
+                }
+                Op::OptionalAttribute(head, pieces, place) => self.optional_attribute(head, pieces, place),
+                Op::If(test, body) => {
+                    if self.run.test(test) {
+                        self.block(body);
+                    }
+                }
+                Op::Let(slot, code) => {
+                    let value = self.run.eval(code);
+                    self.run.set(*slot, value, Definition::Let(code));
+                }
+                Op::Each(each) => self.each(each),
+                Op::Optional(optional) => self.optional(optional),
+                Op::Together(pieces, place) => {
+                    self.together(pieces, place, false);
+                }
+                Op::Check(check) => self.check(check),
+            }
+        }
+    }
+
+    fn required(&mut self, code: &'a Code, place: &'a Place) {
+        let before = self.run.faults.count();
+        let value = self.run.eval(code);
+        if !self.write(&value, code, place) && self.run.faults.count() == before {
+            let detail = format!("{} needs a value: {}", place.path, place.noun);
+            self.run.fault(code, fault::MAPPING_MISSING, detail);
+        }
+    }
+
+    /// Writes a value; whether there was anything to write.
+    fn write(&mut self, value: &V<'a>, code: &'a Code, place: &'a Place) -> bool {
+        let before = self.out.len();
+        // Writing to a vector cannot fail.
+        let _ = match value {
+            V::Missing | V::List(_) | V::Record(_) | V::Seq(_) => Ok(()),
+            V::Str(text) => self.text(text, code, place),
+            V::Owned(text) => self.text(text, code, place),
+            V::Int(value) => write!(self.out, "{value}"),
+            V::Dec(value) => write!(self.out, "{value}"),
+            V::Bool(value) => write!(self.out, "{value}"),
+            V::Date(date) => write!(self.out, "{date}"),
+            V::Time(time) => write!(self.out, "{time:.0}"),
+        };
+        self.out.len() > before
+    }
+
+    fn text(&mut self, text: &str, code: &'a Code, place: &'a Place) -> std::io::Result<()> {
+        if text.bytes().all(is_plain) {
+            self.out.extend_from_slice(text.as_bytes());
+        } else if text.chars().all(crate::domain::text::is_xml_character) {
+            let escaped = if place.attribute { escape(text) } else { partial_escape(text) };
+            self.out.extend_from_slice(escaped.as_bytes());
+        } else {
+            self.run.fault(code, fault::MAPPING_VALUE, format!("{} cannot hold a control character", place.path));
+        }
+        Ok(())
+    }
+
+    fn each(&mut self, each: &'a Each) {
+        let list = self.run.eval(&each.list);
+        let len = list.len().unwrap_or(0);
+        self.run.set(each.last, V::Int(i64::try_from(len).unwrap_or(i64::MAX)), Definition::Nothing);
+        for at in 0..len {
+            let (index, entry) = list.entry(at);
+            self.run.set(each.entry, entry, Definition::Entry(&each.list, index));
+            self.run.set(each.position, V::Int(i64::try_from(at).unwrap_or(i64::MAX).saturating_add(1)), Definition::Nothing);
+            self.block(&each.body);
+            if self.out.len() > MAX_MESSAGE_BYTES {
+                self.too_large = true;
+                return;
+            }
+        }
+    }
+
+    /// An element that is left out when nothing stands between its tags; its faults go with it.
+    fn optional(&mut self, optional: &'a Optional) {
+        let (start, faults, warnings) = (self.out.len(), self.run.faults.clone(), self.run.warnings.len());
+        self.block(&optional.open);
+        let (inside, before) = (self.out.len(), self.run.faults.count());
+        self.block(&optional.body);
+        if self.out.len() > inside {
+            self.out.extend_from_slice(&optional.close);
+            return;
+        }
+        self.out.truncate(start);
+        if self.run.faults.count() == before {
+            self.run.faults = faults;
+            self.run.warnings.truncate(warnings);
+        }
+    }
+
+    /// Writes texts and values when there is a value (`all`: when there is each); whether it did.
+    fn together(&mut self, pieces: &'a [Piece], place: &'a Place, all: bool) -> bool {
+        let start = self.out.len();
+        let (mut values, mut written) = (0, 0);
+        for piece in pieces {
+            match piece {
+                Piece::Literal(bytes) => self.out.extend_from_slice(bytes),
+                Piece::Value(code) => {
+                    let value = self.run.eval(code);
+                    values += 1;
+                    written += usize::from(self.write(&value, code, place));
+                }
+            }
+        }
+        let keep = values == 0 || (written > 0 && (!all || written == values));
+        if !keep {
+            self.out.truncate(start);
+        }
+        keep
+    }
+
+    fn optional_attribute(&mut self, head: &[u8], pieces: &'a [Piece], place: &'a Place) {
+        let start = self.out.len();
+        self.out.extend_from_slice(head);
+        if self.together(pieces, place, true) {
+            self.out.push(b'"');
+        } else {
+            self.out.truncate(start);
+        }
+    }
+
+    fn check(&mut self, check: &'a Check) {
+        if self.run.test(&check.that) {
+            return;
+        }
+        let mut around = Vec::new();
+        for slot in &check.around {
+            let definition = self.run.slots.get(usize::from(*slot)).map(|(_, definition)| *definition);
+            if let Some(Definition::Entry(list, index)) = definition
+                && let Some(list) = self.run.origin(list)
+            {
+                around.push((list, index));
+            }
+        }
+        for pointer in pointers(self.run.roots.declaration, &check.field, &around) {
+            self.run.faults.push(Fault::new(pointer, check.code.clone(), check.text.clone()));
+        }
+    }
+}
+
+/// Bytes that stand for themselves everywhere in XML. Bytes that begin U+FFFE, U+FFFF or a
+/// control character beyond ASCII take the long way.
+fn is_plain(byte: u8) -> bool {
+    byte >= 0x20 && !matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | 0x7f | 0xc2 | 0xef)
+}
+
+/// The pointers of a field: each entry of its lists, or the one of the repeat around.
+fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[(String, u32)]) -> Vec<String> {
+    let mut places = vec![(String::new(), Val::Record(declaration))];
+    for step in field {
+        let mut next = Vec::new();
+        for (pointer, value) in places {
+            match (step, value) {
+                (Some(name), value) => {
+                    let inner = match value {
+                        Val::Record(record) => {
+                            record.descriptor().field(name).map_or(Val::Missing, |(index, _)| Record::get(record, index))
+                        }
+                        _ => Val::Missing,
+                    };
+                    next.push((format!("{pointer}/{name}"), inner));
+                }
+                (None, Val::List(list)) => {
+                    let one = around.iter().find(|(list, _)| *list == pointer).map(|(_, index)| *index as usize);
+                    let all = 0..list.len().min(fault::MAX_FAULTS);
+                    let indexes = one.map_or(all, |index| index..index + 1);
+                    next.extend(indexes.map(|index| (format!("{pointer}/{index}"), list.get(index))));
+                }
+                (None, _) => next.push((pointer, Val::Missing)),
+            }
+        }
+        places = next;
+    }
+    places.into_iter().map(|(pointer, _)| pointer).collect()
+}
