@@ -31,7 +31,6 @@ mod dom;
 mod eval;
 mod expr;
 pub mod faults;
-mod foreign;
 pub mod functions;
 mod manifest;
 mod program;
@@ -325,3 +324,6 @@ fn unknown_files(files: &Files, all: &mut Vec<MappingFault>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
