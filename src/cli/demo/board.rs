@@ -62,6 +62,15 @@ impl Row {
         pointers.iter().map(String::as_str).filter(|pointer| !told.contains(pointer)).collect()
     }
 
+    /// Whether it can no longer get where it should: answered otherwise, or its message is dead.
+    fn lost(&self) -> bool {
+        let Some(status) = self.status else { return false };
+        match &self.item.expected {
+            Expected::Refused(_) => self.missing().is_some(),
+            Expected::Ends { .. } => !matches!(status, 200 | 202) || matches!(self.delivery.as_str(), "dead" | "withdrawn"),
+        }
+    }
+
     /// Whether it stands where its scenario says.
     pub(super) fn settled(&self) -> bool {
         self.missing().is_none()
@@ -118,6 +127,11 @@ impl Board {
     /// Whether every item stands where it should.
     pub(super) fn settled(&self) -> bool {
         self.rows.iter().all(Row::settled)
+    }
+
+    /// Whether nothing can get any further: each item is settled or lost, and some are lost.
+    pub(super) fn failed(&self) -> bool {
+        self.rows.iter().all(|row| row.settled() || row.lost()) && !self.settled()
     }
 
     /// Events told so far.
@@ -227,10 +241,13 @@ pub(super) mod tests {
             board.answered(0, status, body, None);
             let told = board.rows[0].missing().unwrap_or_default();
             assert!(told.contains(words) && told.is_empty() == words.is_empty(), "{words}: {told}");
+            assert_eq!(board.failed(), !words.is_empty());
         }
         let mut board = Board::new(vec![item("A", ends("held"))]);
         board.rows[0].asked = Some(Instant::now());
+        assert!(!board.failed());
         board.answered(0, 422, json!({ "errors": [{ "pointer": "/a", "code": "required" }] }), None);
+        assert!(board.failed(), "there is nothing to wait for");
         assert_eq!(board.rows[0].missing().as_deref(), Some("answered 422, expected 202; /a required"));
     }
 

@@ -96,6 +96,8 @@ pub fn run(args: DemoArgs) -> ExitCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
     Settled,
+    /// Something has gone where it should not, and nothing else is on its way.
+    Failed,
     Late,
     Interrupted,
 }
@@ -158,12 +160,15 @@ async fn travel(
     let mut posting = None;
     let mut posted = std::pin::pin!(road::post_all(clients, &board));
     let mut settled = std::pin::pin!(settle(stage, clients, &board));
+    let mut changes = board.subscribe();
+    let mut failed = std::pin::pin!(changes.wait_for(Board::failed));
     let mut deadline = std::pin::pin!(tokio::time::sleep(DEADLINE));
     let mut redraw = tokio::time::interval(REDRAW_EVERY);
     let end = loop {
         tokio::select! {
             done = &mut posted, if posting.is_none() => posting = Some(done?),
             () = &mut settled, if posting.is_some() => break End::Settled,
+            _ = &mut failed, if posting.is_some() => break End::Failed,
             () = &mut deadline => break End::Late,
             () = signals.next() => break End::Interrupted,
             _ = redraw.tick() => screen.show(&board.borrow().clone()),

@@ -77,11 +77,28 @@ fn first<'v>(value: &'v Value, name: &str) -> Option<&'v str> {
     }
 }
 
-/// A message as it went to the broker.
+/// A message as it went to the broker, whole; with line ends for the eye.
 pub(super) fn message(item_id: &str, text: &str) -> Vec<Line> {
-    let mut lines = headline(format!("One message as the broker got it: {item_id}, {} bytes", text.len()));
-    lines.extend(text.lines().map(|line| vec![(format!("  {line}"), Tint::Plain)]));
+    let mut lines = headline(format!("One message as the broker got it: {item_id}, {} bytes (indented here)", text.len()));
+    let shown = indented(text).unwrap_or_else(|| text.to_owned());
+    lines.extend(shown.lines().map(|line| vec![(format!("  {line}"), Tint::Plain)]));
     lines
+}
+
+/// XML with each element on a line of its own; none where it has lines already, or is not well-formed.
+fn indented(text: &str) -> Option<String> {
+    // One that has lines of its own is shown as it is: further blanks would only spoil it.
+    if text.lines().nth(2).is_some() {
+        return None;
+    }
+    let mut reader = quick_xml::Reader::from_str(text);
+    let mut writer = quick_xml::Writer::new_with_indent(Vec::new(), b' ', 2);
+    loop {
+        match reader.read_event().ok()? {
+            quick_xml::events::Event::Eof => return String::from_utf8(writer.into_inner()).ok(),
+            event => writer.write_event(event).ok()?,
+        }
+    }
 }
 
 /// An event as the post got it: one that asks for something, for it shows most.
@@ -89,10 +106,69 @@ pub(super) fn event(board: &Board) -> Vec<Line> {
     let asks = |row: &&Row| matches!(&row.item.expected, Expected::Ends { scenario: Scenario::Documents, .. });
     let row = board.rows.iter().find(asks).filter(|row| row.event.is_some()).or_else(|| specimen(board));
     let Some((row, event)) = row.and_then(|row| Some((row, row.event.as_ref()?))) else { return Vec::new() };
-    let text = serde_json::to_string_pretty(event).unwrap_or_default();
+    let mut text = String::new();
+    json(event, 0, &mut text);
     let mut lines = headline(format!("One event as the post got it, by feed and by webhook: {}", row.item.item_id));
     lines.extend(text.lines().map(|line| vec![(format!("  {line}"), Tint::Plain)]));
     lines
+}
+
+/// Members of an event in the order that a person reads them; others follow.
+const ORDER: [&str; 24] = [
+    "specversion",
+    "id",
+    "type",
+    "source",
+    "subject",
+    "time",
+    "datacontenttype",
+    "declaration_id",
+    "item_id",
+    "posted_on",
+    "version",
+    "filing_id",
+    "track",
+    "status",
+    "previous",
+    "occurred_at",
+    "received_at",
+    "broker",
+    "references",
+    "reasons",
+    "charges",
+    "documents",
+    "deadline",
+    "raw",
+];
+
+/// JSON on few lines: what is short stands on one.
+fn json(value: &Value, depth: usize, out: &mut String) {
+    const SHORT: usize = 100;
+    let whole = value.to_string();
+    let short = depth > 0 && whole.len() + 2 * depth <= SHORT;
+    let blanks = "  ".repeat(depth + 1);
+    match value {
+        Value::Object(members) if !short && !members.is_empty() => {
+            let place = |name: &String| ORDER.iter().position(|known| known == name).unwrap_or(ORDER.len());
+            let mut names: Vec<&String> = members.keys().collect();
+            names.sort_by_key(|name| place(name));
+            for (index, name) in names.into_iter().enumerate() {
+                out.push_str(if index == 0 { "{\n" } else { ",\n" });
+                out.push_str(&format!("{blanks}{}: ", Value::from(name.as_str())));
+                json(&members[name], depth + 1, out);
+            }
+            out.push_str(&format!("\n{}}}", "  ".repeat(depth)));
+        }
+        Value::Array(list) if !short && !list.is_empty() => {
+            for (index, value) in list.iter().enumerate() {
+                out.push_str(if index == 0 { "[\n" } else { ",\n" });
+                out.push_str(&blanks);
+                json(value, depth + 1, out);
+            }
+            out.push_str(&format!("\n{}]", "  ".repeat(depth)));
+        }
+        _ => out.push_str(&whole),
+    }
 }
 
 /// What the numbers of the end are made of.
@@ -216,6 +292,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn shown_json_and_xml_are_what_they_were() {
+        let long = "x".repeat(90);
+        let event = json!({ "data": { "z": [long, { "a": [] }], "raw": { "code": "06" } }, "type": "t", "id": 1 });
+        let mut shown = String::new();
+        super::json(&event, 0, &mut shown);
+        assert_eq!(serde_json::from_str::<Value>(&shown).expect("JSON"), event);
+        assert!(
+            shown.starts_with("{\n  \"id\": 1,\n  \"type\": \"t\",\n  \"data\": {\n    \"raw\": {\"code\":\"06\"},\n    \"z\": [\n"),
+            "{shown}"
+        );
+        let xml = "<?xml version=\"1.0\"?><a><b c=\"1\">t &amp; u</b><d/></a>";
+        assert_eq!(indented(xml).as_deref(), Some("<?xml version=\"1.0\"?>\n<a>\n  <b c=\"1\">t &amp; u</b>\n  <d/>\n</a>"));
+        assert_eq!(indented("<a></b>"), None);
+    }
 
     #[test]
     fn the_message_is_found_as_text_or_base64() {

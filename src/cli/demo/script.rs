@@ -52,7 +52,7 @@ pub(super) struct Item {
     pub post: usize,
     /// S10.
     pub item_id: String,
-    /// Country of origin and town of destination.
+    /// Country of origin, and town (else country) of destination.
     pub from: String,
     pub to: String,
     /// Lines of contents.
@@ -112,7 +112,7 @@ fn read(declarations: &str, scenarios: &str, today: Date) -> Result<Vec<Item>, S
         items.push(Item {
             post,
             from: country.to_owned(),
-            to: value["recipient"]["city"].as_str().unwrap_or("?").to_owned(),
+            to: value["recipient"]["city"].as_str().or(value["recipient"]["country"].as_str()).unwrap_or("?").to_owned(),
             lines: value["contents"].as_array().map_or(0, Vec::len),
             body,
             expected: expected(row).map_err(|fault| format!("scenarios.toml: {item_id}: {fault}"))?,

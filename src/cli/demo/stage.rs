@@ -119,10 +119,10 @@ impl Stage {
         Ok(Self { sandbox, sink, gateway })
     }
 
-    /// Ends everything in order: the gateway drains while the others still listen.
+    /// Ends everything. The broker goes first: its kept connections would have the gateway's listener wait for their end.
     pub(super) async fn stop(self) {
-        self.gateway.stop().await;
         self.sandbox.stop().await;
+        self.gateway.stop().await;
     }
 }
 

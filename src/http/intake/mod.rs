@@ -69,8 +69,8 @@ impl IntakeState {
             scheme.eq_ignore_ascii_case("bearer").then(|| self.posts.by_key(key.trim()))?
         };
         let by_certificate = || {
-            let peer = peer_of(request).filter(|peer| peer.is_current(self.clock.now()))?;
-            self.posts.by_identity(peer.dns.iter().chain(&peer.uris).map(String::as_str))
+            let peer = peer_of(request).filter(|peer| self.clock.now() <= peer.not_after)?;
+            self.posts.by_identity(peer.sans.iter().map(String::as_str))
         };
         if request.headers().contains_key(AUTHORIZATION) {
             return by_key().ok_or_else(|| Code::Unauthorized.into());

@@ -391,6 +391,7 @@ async fn readiness_tells_draining_and_a_failing_store_without_internals() {
     assert_eq!(get(&failing, "/metrics").await.status, 200, "metrics are there when the store is not");
     let page = get(&failing, "/").await;
     assert!(page.status == 200 && page.text.contains("The store does not answer"));
+    assert!(!page.text.contains("None: no message was given up"), "what is not known is not said");
 }
 
 #[actix_web::test]
@@ -406,8 +407,8 @@ async fn gauges_show_every_broker_and_state() {
         r#"preclear_backlog_oldest_age_seconds{broker="nl-broker"} 0"#,
         r#"preclear_breaker_state{broker="uk-broker"} 1"#,
         r#"preclear_breaker_state{broker="nl-broker"} 2"#,
-        r#"preclear_certificate_expiry_timestamp_seconds{name="callbacks"} 0"#,
-        r#"preclear_certificate_expiry_timestamp_seconds{name="uk-broker client"} 0"#,
+        r#"preclear_certificate_expiry_timestamp_seconds{name="callbacks.certificate"} 0"#,
+        r#"preclear_certificate_expiry_timestamp_seconds{name="brokers.uk-broker.certificate"} 0"#,
     ] {
         assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
     }
@@ -430,7 +431,17 @@ async fn certificates_of_every_kind_are_listed() {
     let seen = get(&bench(StandIn::default(), ""), "/v1/certificates").await.json();
     let rows = seen["certificates"].as_array().expect("rows").clone();
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().expect("text")).collect();
-    assert_eq!(names, ["callbacks", "callbacks client CA", "nl-broker client", "nl-broker CA", "uk-broker client", "uk-broker CA"]);
+    assert_eq!(
+        names,
+        [
+            "callbacks.certificate",
+            "callbacks.client_ca",
+            "brokers.nl-broker.certificate",
+            "brokers.nl-broker.ca",
+            "brokers.uk-broker.certificate",
+            "brokers.uk-broker.ca"
+        ]
+    );
     assert!(rows.iter().all(|row| row["state"] == "unreadable" && row["fault"].is_string()));
 }
 

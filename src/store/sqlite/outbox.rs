@@ -29,7 +29,6 @@ pub(super) struct Waiting {
     pub(super) was: Option<DeliveryState>,
     pub(super) begun_at: Option<Timestamp>,
     pub(super) attempts: u32,
-    pub(super) first_attempt_at: Option<Timestamp>,
 }
 
 impl Sqlite {
@@ -150,7 +149,7 @@ fn outbox_row(conn: &Connection, broker: &str, message: MessageId) -> rusqlite::
 /// The live part of a message; `None` when it is settled or unknown.
 pub(super) fn waiting(tx: &Tx<'_>, message: MessageId) -> rusqlite::Result<Option<Waiting>> {
     tx.row(
-        "SELECT o.broker, o.state, o.was, o.begun_at, o.attempts, o.first_attempt_at
+        "SELECT o.broker, o.state, o.was, o.begun_at, o.attempts
          FROM messages m JOIN outbox o ON o.broker = m.broker AND o.message_id = m.message_id WHERE m.message_id = ?1",
         [message.0.as_bytes()],
         |row| {
@@ -160,7 +159,6 @@ pub(super) fn waiting(tx: &Tx<'_>, message: MessageId) -> rusqlite::Result<Optio
                 was: row.get::<_, Option<String>>(2)?.and_then(|word| DeliveryState::parse(&word)),
                 begun_at: col::maybe_at(row, 3)?,
                 attempts: row.get(4)?,
-                first_attempt_at: col::maybe_at(row, 5)?,
             })
         },
     )
