@@ -62,7 +62,7 @@ struct StandIn {
     store_fails: bool,
     mappings_are_faulty: bool,
     paused: Mutex<Option<Option<String>>>,
-    asked: Mutex<Vec<(Option<String>, Option<DeadReason>, u32)>>,
+    asked: Mutex<Vec<DeadFilter>>,
 }
 
 fn at(text: &str) -> Timestamp {
@@ -92,7 +92,7 @@ impl OpsSource for StandIn {
     }
 
     fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
-        self.asked.lock().expect("whole").push((filter.broker, filter.reason, filter.limit));
+        self.asked.lock().expect("whole").push(filter);
         self.stored(vec![DeadLetter {
             message_id: MessageId::new(),
             broker: "uk-broker".into(),
@@ -341,7 +341,8 @@ async fn queries_are_strict_and_passed_on() {
     }
     get(&bench, "/v1/dead-letters?broker=uk-broker&reason=refused&limit=7").await;
     get(&bench, "/v1/dead-letters").await;
-    let asked = bench.source.asked.lock().expect("whole").clone();
+    let asked: Vec<_> =
+        bench.source.asked.lock().expect("whole").drain(..).map(|filter| (filter.broker, filter.reason, filter.limit)).collect();
     assert_eq!(asked, [(Some("uk-broker".to_owned()), Some(DeadReason::Refused), 7), (None, None, 100)]);
 }
 
