@@ -68,7 +68,8 @@ async fn every_acknowledged_declaration_survives_a_kill() {
             due.insert(row.message_id);
         }
         for number in &acknowledged {
-            let view = store.item(POST, item(*number)).await.expect("read").unwrap_or_else(|| panic!("{number} was acknowledged and is gone"));
+            let view =
+                store.item(POST, item(*number)).await.expect("read").unwrap_or_else(|| panic!("{number} was acknowledged and is gone"));
             assert_eq!(view.filings.len(), 1);
             let messages = store.messages(POST, view.declaration_id, false).await.expect("read").expect("there");
             assert!(due.contains(&messages.messages[0].message_id), "{number} is stored but would never be sent");

@@ -16,7 +16,8 @@ async fn messages_of_one_filing_leave_in_order_and_a_dead_one_blocks_its_filing_
     for new in [&chain, &poison, &other] {
         rig.accept(new).await;
     }
-    let ids = |new: &preclear::store::NewDeclaration| -> Vec<_> { new.filings[0].messages.iter().map(|m: &NewMessage| m.message_id).collect() };
+    let ids =
+        |new: &preclear::store::NewDeclaration| -> Vec<_> { new.filings[0].messages.iter().map(|m: &NewMessage| m.message_id).collect() };
     let (chain_ids, poison_ids) = (ids(&chain), ids(&poison));
     assert_eq!(rig.due_ids(start()).await, [chain_ids[0], poison_ids[0], message_of(&other)]);
 
