@@ -17,7 +17,8 @@ fn shipped() -> PathBuf {
 
 /// The official schemas, which are not ours to ship.
 fn schemas() -> Option<PathBuf> {
-    let shared = std::env::var_os("PRECLEAR_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
+    let shared =
+        std::env::var_os("PRECLEAR_SHARED").map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared"), PathBuf::from);
     let there = shared.join("schemas").is_dir() && std::process::Command::new("xmllint").arg("--version").output().is_ok();
     if !there {
         println!("SKIPPED: no official schemas or no xmllint; set PRECLEAR_SHARED");
@@ -38,7 +39,11 @@ fn copy(name: &str) -> PathBuf {
         for entry in std::fs::read_dir(from).expect("folder") {
             let entry = entry.expect("entry");
             let target = to.join(entry.file_name());
-            if entry.path().is_dir() { walk(&entry.path(), &target) } else { std::fs::copy(entry.path(), target).map(|_| ()).expect("copied") }
+            if entry.path().is_dir() {
+                walk(&entry.path(), &target)
+            } else {
+                std::fs::copy(entry.path(), target).map(|_| ()).expect("copied")
+            }
         }
     }
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

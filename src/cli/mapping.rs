@@ -200,7 +200,8 @@ fn check(source: &Source, names: &[String], schemas: Option<&Path>, out: &mut dy
     for reason in skipped {
         writeln!(err, "skipped: {reason}").map_err(io)?;
     }
-    writeln!(out, "{mappings} mappings, {faults} faults, {cases} cases, {failed} failed, {validated} messages valid against their schema").map_err(io)?;
+    writeln!(out, "{mappings} mappings, {faults} faults, {cases} cases, {failed} failed, {validated} messages valid against their schema")
+        .map_err(io)?;
     Ok(u8::from(faults + failed > 0))
 }
 
@@ -211,7 +212,14 @@ fn schema(mapping: &Mapping, schemas: Option<&Path>, folder: Option<&Path>) -> O
     given.or_else(|| folder.map(|folder| folder.join(&mapping.name).join("schema").join(root)).filter(|path| path.is_file()))
 }
 
-fn check_cases(mapping: &Mapping, files: &Files, folder: Option<&Path>, schema: Option<&Path>, tally: &mut Tally, err: &mut dyn Write) -> Result<(), String> {
+fn check_cases(
+    mapping: &Mapping,
+    files: &Files,
+    folder: Option<&Path>,
+    schema: Option<&Path>,
+    tally: &mut Tally,
+    err: &mut dyn Write,
+) -> Result<(), String> {
     let bless = std::env::var_os("PRECLEAR_BLESS").is_some_and(|value| value == "1");
     for mut case in cases::run(mapping, files) {
         tally.cases += 1;

@@ -66,7 +66,9 @@ impl Compiler<'_> {
             Arg::List => matches!(ty, Ty::Any | Ty::None | Ty::List(_)),
             Arg::Countable => ty.is_text() || matches!(ty, Ty::List(_)),
             Arg::Record => matches!(ty, Ty::Any | Ty::Record(_)),
-            Arg::Whole | Arg::Field | Arg::Codes | Arg::Form | Arg::Rounding => return self.written_out(function, arg, code, at, entries, call),
+            Arg::Whole | Arg::Field | Arg::Codes | Arg::Form | Arg::Rounding => {
+                return self.written_out(function, arg, code, at, entries, call);
+            }
         };
         if !fits {
             let wanted = match arg {

@@ -16,7 +16,11 @@ pub(super) fn run_call<'a>(run: &mut Run<'a>, call: &'a CallCode) -> V<'a> {
     match call.call {
         Call::Count | Call::Length => V::Int(size(&value)),
         Call::Default => {
-            if value.is_missing() || value.as_str() == Some("") { second(run, call) } else { value }
+            if value.is_missing() || value.as_str() == Some("") {
+                second(run, call)
+            } else {
+                value
+            }
         }
         Call::StartsWith => {
             let start = second(run, call);
@@ -80,11 +84,7 @@ fn tariff_code<'a>(run: &mut Run<'a>, call: &'a CallCode, line: &V<'a>) -> V<'a>
     let wanted = second(run, call);
     let codes = line.clone().get(&[list]);
     let entries = (0..codes.len().unwrap_or(0)).map(|at| codes.entry(at).1);
-    entries
-        .filter(|entry| equal(&entry.clone().get(&[country]), &wanted))
-        .map(|entry| entry.get(&[code]))
-        .next()
-        .unwrap_or(V::Missing)
+    entries.filter(|entry| equal(&entry.clone().get(&[country]), &wanted)).map(|entry| entry.get(&[code])).next().unwrap_or(V::Missing)
 }
 
 fn join<'a>(run: &mut Run<'a>, call: &'a CallCode, list: &V<'a>) -> V<'a> {
@@ -195,7 +195,11 @@ fn cut<'a>(run: &mut Run<'a>, call: &'a CallCode, value: V<'a>) -> V<'a> {
     }
     let end = text[..byte_of(text, limit)].trim_end().len();
     if let Some(first) = call.args.first() {
-        run.warn(first, fault::SHORTENED, format!("the broker's format holds {limit} characters here; the rest was left out of its message"));
+        run.warn(
+            first,
+            fault::SHORTENED,
+            format!("the broker's format holds {limit} characters here; the rest was left out of its message"),
+        );
     }
     part(&value, 0, end)
 }

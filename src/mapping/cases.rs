@@ -96,7 +96,8 @@ impl CaseContext {
 /// # Errors
 /// Where it is malformed, or all its faults.
 pub fn declaration(bytes: &[u8]) -> Result<Declaration, String> {
-    let json = json::parse(bytes).map_err(|malformed| format!("line {} column {}: {:?}", malformed.line, malformed.column, malformed.kind))?;
+    let json =
+        json::parse(bytes).map_err(|malformed| format!("line {} column {}: {:?}", malformed.line, malformed.column, malformed.kind))?;
     let (declaration, faults, _) = Declaration::read_shape(&json);
     if faults.is_empty() { Ok(declaration) } else { Err(list(faults.as_slice())) }
 }
@@ -161,7 +162,8 @@ fn show(file: &str, difference: &Difference) -> String {
 }
 
 fn faults_json(faults: &[Fault]) -> Vec<u8> {
-    let lines: Vec<String> = faults.iter().map(|fault| format!("  {{\"pointer\": {:?}, \"code\": {:?}}}", fault.pointer, fault.code)).collect();
+    let lines: Vec<String> =
+        faults.iter().map(|fault| format!("  {{\"pointer\": {:?}, \"code\": {:?}}}", fault.pointer, fault.code)).collect();
     format!("[\n{}\n]\n", lines.join(",\n")).into_bytes()
 }
 

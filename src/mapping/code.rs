@@ -14,7 +14,10 @@ pub(super) enum Root {
     /// The declaration.
     Declaration,
     /// A party in effect: the stated one, else another.
-    Effective { stated: u16, otherwise: u16 },
+    Effective {
+        stated: u16,
+        otherwise: u16,
+    },
     /// A `p:let`, the entry of a `p:each`, `position` or `last`.
     Slot(u16),
     Setting(u16),

@@ -103,7 +103,8 @@ impl Comparison<'_> {
     fn attributes(&self, a: NodeId, b: NodeId, path: &str) -> Result<(), Difference> {
         let list = |dom: &Dom, id: NodeId| {
             let attributes = dom.attributes(id).iter();
-            let mut list: Vec<_> = attributes.map(|(name, value)| (dom.uri(name.namespace).to_owned(), name.local.clone(), value.clone())).collect();
+            let mut list: Vec<_> =
+                attributes.map(|(name, value)| (dom.uri(name.namespace).to_owned(), name.local.clone(), value.clone())).collect();
             list.sort();
             list
         };
@@ -111,7 +112,9 @@ impl Comparison<'_> {
         if expected == actual {
             return Ok(());
         }
-        let show = |list: &[(String, String, String)]| list.iter().map(|(_, name, value)| format!("{name}={value:?}")).collect::<Vec<_>>().join(" ");
+        let show = |list: &[(String, String, String)]| {
+            list.iter().map(|(_, name, value)| format!("{name}={value:?}")).collect::<Vec<_>>().join(" ")
+        };
         self.differ(a, b, path, format!("expected attributes {}, found {}", show(&expected), show(&actual)))
     }
 }

@@ -190,7 +190,9 @@ impl Builder {
         let id = u32::try_from(self.nodes.len()).map_err(|_| Unreadable::from(Reason::TooComplex))?;
         let parent = self.stack.last().map_or(0, |(id, _)| *id);
         self.nodes.push(Node { parent, offset, content });
-        if let Some(Node { content: Content::Document(children) | Content::Element { children, .. }, .. }) = self.nodes.get_mut(parent as usize) {
+        if let Some(Node { content: Content::Document(children) | Content::Element { children, .. }, .. }) =
+            self.nodes.get_mut(parent as usize)
+        {
             children.push(id);
         }
         Ok(id)

@@ -107,7 +107,8 @@ pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Manifest {
 
 fn version(table: &mut Table<'_>, faults: &mut FileFaults<'_>) -> String {
     let Some(version) = table.needed("version", faults) else { return String::new() };
-    let sound = version.text.len() <= 32 && version.text.split('.').count() == 3 && version.text.split('.').all(|part| part.parse::<u32>().is_ok());
+    let sound =
+        version.text.len() <= 32 && version.text.split('.').count() == 3 && version.text.split('.').all(|part| part.parse::<u32>().is_ok());
     if !sound {
         faults.at(version.at, "a version like 1.0.0");
     }
@@ -212,4 +213,3 @@ fn setting(mut table: Table<'_>, settings: &mut Vec<SettingSpec>, faults: &mut F
     }
     settings.push(spec);
 }
-

@@ -7,8 +7,9 @@
 use rust_decimal::Decimal;
 
 use super::dom::Dom;
+use super::find::{Finder, Found};
 use super::rules::{ChargeRule, DocumentRule, NoticeRule, OpenRule, PointerRule, ReasonRule, Row, Rules, Time, TimeForm, Values};
-use super::xpath::{Finder, Found, Path};
+use super::xpath::Path;
 use crate::choice;
 use crate::domain::fact::{Charge, ChargeStage, DocumentRequest, Fact, Reason, Requirement};
 use crate::domain::time::Timestamp;
@@ -274,7 +275,9 @@ pub(super) fn instant(text: &str, form: TimeForm) -> Option<Timestamp> {
             let local = text.parse::<jiff::civil::DateTime>().ok()?;
             local.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
         }),
-        TimeForm::Form102 => digits(text, 8).and_then(|text| format!("{}-{}-{}T00:00:00Z", &text[..4], &text[4..6], &text[6..8]).parse().ok()),
+        TimeForm::Form102 => {
+            digits(text, 8).and_then(|text| format!("{}-{}-{}T00:00:00Z", &text[..4], &text[4..6], &text[6..8]).parse().ok())
+        }
         TimeForm::Form304 => {
             let day = digits(text, 14)?;
             let zone = match text.get(14..)? {

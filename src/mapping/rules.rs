@@ -219,7 +219,7 @@ impl Reader<'_, '_> {
             refused: table.bool("refused", self.faults).unwrap_or(false),
             values,
         };
-        if row.status.is_none() && row.note.is_none() && row.answers.is_none() && !row.refused {
+        if !["status", "note", "answers", "refused"].iter().any(|key| table.has(key)) {
             self.faults.at(table.at(), "a row says status, note, answers or refused");
         }
         table.finish(self.faults);
@@ -315,7 +315,13 @@ impl Reader<'_, '_> {
         }
     }
 
-    fn word<T>(&mut self, table: &mut Table<'_>, key: &'static str, words: &[&'static str], parse: impl Fn(&str) -> Option<T>) -> Option<T> {
+    fn word<T>(
+        &mut self,
+        table: &mut Table<'_>,
+        key: &'static str,
+        words: &[&'static str],
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Option<T> {
         let text = table.text(key, self.faults)?;
         self.parsed(&text, words, parse)
     }

@@ -158,9 +158,8 @@ pub(super) fn compare(a: &V<'_>, b: &V<'_>) -> Option<Ordering> {
             Some(time.cmp(&b.as_str()?.parse().ok()?))
         }
         (V::Str(_) | V::Owned(_), V::Time(_)) if a.as_str()?.len() > 10 => compare(b, a).map(Ordering::reverse),
-        (V::Date(_) | V::Time(_), V::Date(_) | V::Time(_) | V::Str(_) | V::Owned(_)) | (V::Str(_) | V::Owned(_), V::Date(_) | V::Time(_)) => {
-            Some(date(a)?.cmp(&date(b)?))
-        }
+        (V::Date(_) | V::Time(_), V::Date(_) | V::Time(_) | V::Str(_) | V::Owned(_))
+        | (V::Str(_) | V::Owned(_), V::Date(_) | V::Time(_)) => Some(date(a)?.cmp(&date(b)?)),
         _ => None,
     }
 }
@@ -247,7 +246,7 @@ impl Ty {
     /// The word for it in a fault.
     pub(super) fn noun(&self) -> &'static str {
         match self {
-            Self::Any => "anything",
+            Self::Any => "a value",
             Self::Text | Self::Choice(_) => "a text",
             Self::Int => "a whole number",
             Self::Dec => "a number",
