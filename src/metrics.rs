@@ -63,7 +63,7 @@ metrics_table! {
     SEND_DURATION = "preclear_send_duration_seconds", Kind::Histogram(EXCHANGE_S), ["broker"], "Time of one exchange with a broker, from the first byte out to the answer.";
     BREAKER_STATE = "preclear_breaker_state", Kind::Gauge, ["broker"], "Circuit breaker of a broker: 0 closed, 1 half-open, 2 open.";
     NOTICES = "preclear_notices_total", Kind::Counter, ["broker", "result"], "Notices of brokers: applied, recorded, orphan, unreadable, unknown_code, or duplicate.";
-    EVENTS = "preclear_events_total", Kind::Counter, ["track", "status"], "Events written into the posts' logs, by track and new status.";
+    EVENTS = "preclear_events_total", Kind::Counter, ["track", "status"], "Events written into the posts' logs, by track and new status; what is no status counts as `delivery`.";
     DECISION = "preclear_decision_seconds", Kind::Histogram(DECISION_S), ["broker"], "Time from the declaration's receipt to the first decision of customs.";
     WEBHOOK_DELIVERIES = "preclear_webhook_deliveries_total", Kind::Counter, ["result"], "Tries to deliver an event to a webhook: delivered, retry, given_up, or gone.";
     CERTIFICATE_EXPIRY = "preclear_certificate_expiry_timestamp_seconds", Kind::Gauge, ["name"], "When a certificate in use ends, in seconds since 1970.";

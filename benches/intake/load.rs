@@ -59,7 +59,7 @@ async fn one_connection(address: SocketAddr, key: &str, first: u32, end: Instant
         }
         let body = declaration(serial);
         let head = format!(
-            "POST /v1/declarations HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST /v1/declarations HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;
@@ -78,7 +78,8 @@ pub async fn answer(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> anyhow::Res
         let Some(head) = buffer.windows(4).position(|w| w == b"\r\n\r\n") else { continue };
         let text = std::str::from_utf8(&buffer[..head])?.to_ascii_lowercase();
         let status = text.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap_or(0);
-        let length: usize = text.split("content-length: ").nth(1).and_then(|t| t.lines().next()).and_then(|t| t.trim().parse().ok()).unwrap_or(0);
+        let length: usize =
+            text.split("content-length: ").nth(1).and_then(|t| t.lines().next()).and_then(|t| t.trim().parse().ok()).unwrap_or(0);
         while buffer.len() < head + 4 + length {
             anyhow::ensure!(stream.read_buf(buffer).await? > 0, "connection closed");
         }

@@ -56,7 +56,12 @@ async fn run() -> anyhow::Result<()> {
         ratios.push(ratio);
     }
     ratios.sort_by(f64::total_cmp);
-    println!("ratio product / baseline: {:.2} (min {:.2}, max {:.2}; goal 0.5)", ratios[ratios.len() / 2], ratios[0], ratios[ratios.len() - 1]);
+    println!(
+        "ratio product / baseline: {:.2} (min {:.2}, max {:.2}; goal 0.5)",
+        ratios[ratios.len() / 2],
+        ratios[0],
+        ratios[ratios.len() - 1]
+    );
     gateway.stop().await;
     std::fs::remove_dir_all(&dir)?;
     Ok(())

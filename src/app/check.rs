@@ -53,7 +53,14 @@ fn check_listeners(config: &Config, now: Timestamp, findings: &mut Vec<Finding>)
     let listeners = [
         optional("intake", &config.intake.certificate, &config.intake.key, &config.intake.client_ca),
         optional("ops", &config.ops.certificate, &config.ops.key, &config.ops.client_ca),
-        Some(("callbacks", callbacks.certificate.clone(), callbacks.key.clone(), Some(callbacks.client_ca.clone()), callbacks.crl.clone(), true)),
+        Some((
+            "callbacks",
+            callbacks.certificate.clone(),
+            callbacks.key.clone(),
+            Some(callbacks.client_ca.clone()),
+            callbacks.crl.clone(),
+            true,
+        )),
     ];
     for (section, certificate, key, client_ca, crl, required) in listeners.into_iter().flatten() {
         let files = ServerTlsFiles {
@@ -87,7 +94,9 @@ fn check_store(config: &Config, findings: &mut Vec<Finding>) {
     let path = Path::new(config.store.url.as_str().trim_start_matches("sqlite:"));
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match std::fs::metadata(folder) {
-        Err(error) => findings.push(fault("store", "store.url", format!("the folder {} cannot be used: {}", folder.display(), error.kind()))),
+        Err(error) => {
+            findings.push(fault("store", "store.url", format!("the folder {} cannot be used: {}", folder.display(), error.kind())))
+        }
         Ok(metadata) if !metadata.is_dir() => findings.push(fault("store", "store.url", format!("{} is no folder", folder.display()))),
         Ok(_) => {
             let writable = rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok();

@@ -124,13 +124,23 @@ impl Listeners {
 
         let station = Station::new(Arc::new(shared.store.clone()), Arc::new(shared.catalogs.clone()), Arc::clone(&shared.clock));
         let trusted: peer::PeerCheck = Arc::new(|_| true);
-        let callback_state =
-            Data::new(callbacks::CallbackState::new(&shared.config, Arc::new(CallbackDesk(station)), Arc::clone(&shared.clock), Arc::clone(&trusted)));
+        let callback_state = Data::new(callbacks::CallbackState::new(
+            &shared.config,
+            Arc::new(CallbackDesk(station)),
+            Arc::clone(&shared.clock),
+            Arc::clone(&trusted),
+        ));
         let callbacks = self.callbacks.serve(shared, workers(), move |config| callbacks::configure(callback_state.clone())(config))?;
 
         let desk = Arc::new(OpsDesk::new(shared, lanes));
-        let ops_state =
-            Data::new(ops::OpsState::new(&shared.config, desk, shared.metrics.clone(), shared.draining.clone(), Arc::clone(&shared.clock), trusted));
+        let ops_state = Data::new(ops::OpsState::new(
+            &shared.config,
+            desk,
+            shared.metrics.clone(),
+            shared.draining.clone(),
+            Arc::clone(&shared.clock),
+            trusted,
+        ));
         let ops = self.ops.serve(shared, 1, move |config| ops::configure(ops_state.clone())(config))?;
         Ok(Servers(vec![intake, callbacks, ops]))
     }
@@ -161,12 +171,13 @@ impl Bound {
         F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
     {
         let draining = Data::new(shared.draining.clone());
-        let server = HttpServer::new(move || App::new().app_data(draining.clone()).wrap(from_fn(common::around)).configure(configure.clone()))
-            .workers(workers)
-            .client_request_timeout(HEAD_TIMEOUT)
-            .shutdown_timeout(CLOSE_TIMEOUT_S)
-            .disable_signals()
-            .on_connect(peer::on_connect);
+        let server =
+            HttpServer::new(move || App::new().app_data(draining.clone()).wrap(from_fn(common::around)).configure(configure.clone()))
+                .workers(workers)
+                .client_request_timeout(HEAD_TIMEOUT)
+                .shutdown_timeout(CLOSE_TIMEOUT_S)
+                .disable_signals()
+                .on_connect(peer::on_connect);
         let address = self.address;
         let fault = |error: std::io::Error| StartError::new(format!("cannot listen on {address}: {}", error.kind()));
         let server = match self.tls {

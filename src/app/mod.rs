@@ -149,9 +149,8 @@ impl Shared {
         let intake = Arc::new(Intake::new(&self.config, self.store.clone(), self.catalog(), router, Arc::clone(&self.clock)));
         // Listeners first: an address in use must not leave lanes running.
         let bound = listeners::bind(&self.config, self.clock.now())?;
-        let lanes = Arc::new(
-            Lanes::start(&self.config.brokers, &Arc::new(self.store.clone()), &Arc::new(self.catalogs.clone()), &self.clock),
-        );
+        let lanes =
+            Arc::new(Lanes::start(&self.config.brokers, &Arc::new(self.store.clone()), &Arc::new(self.catalogs.clone()), &self.clock));
         let stations = self.spawn_stations(&webhooks);
         let addresses = bound.addresses();
         let servers = bound.serve(&self, intake, webhooks, Arc::clone(&lanes))?;

@@ -96,7 +96,7 @@ mod store {
         AttemptRecord, DeliveryRow, DeliverySettlement, EventPage, NewNotice, NoticeResult, NoticeRow, OutboxRow, Reading, Settlement,
         Store, StoreError, Subscription,
     };
-    use crate::tracking::ports::{Deliveries, Events, Subscriptions};
+    use crate::tracking::ports::{Deliveries, DeliveryKey, Events, Subscriptions};
 
     impl Notices for Store {
         async fn take_notice(&self, notice: NewNotice) -> Result<bool, StoreError> {
@@ -127,8 +127,8 @@ mod store {
     }
 
     impl Deliveries for Store {
-        async fn due_deliveries(&self, now: Timestamp, _per_subscription: u32, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
-            Self::due_deliveries(self, now, HashSet::new(), limit as usize).await
+        async fn due_deliveries(&self, now: Timestamp, busy: HashSet<DeliveryKey>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
+            Self::due_deliveries(self, now, busy, limit).await
         }
 
         async fn next_delivery_due(&self, after: Timestamp) -> Result<Option<Timestamp>, StoreError> {

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Notices, Readers};
 use crate::metrics::NOTICES;
-use crate::store::{NoticeResult, NoticeRow, Reading};
+use crate::store::{NoticeRow, Reading};
 
 /// Notices that are held in memory at once per broker (each is bounded by `[callbacks] max_body_bytes`).
 const BATCH: u32 = 32;
@@ -122,7 +122,7 @@ async fn batch<S: Notices, M: Readers>(store: Arc<S>, readers: Arc<M>, broker: S
     let mut failed = false;
     for result in settled {
         match result {
-            Ok(result) => count(&broker, result),
+            Ok(result) => metrics::counter!(NOTICES, "broker" => broker.clone(), "result" => result.as_str()).increment(1),
             Err(error) => {
                 tracing::warn!(broker, %error, "a notice cannot be settled yet");
                 failed = true;
@@ -149,15 +149,4 @@ fn guarded<M: Readers>(readers: &M, row: &NoticeRow) -> Option<Reading> {
         tracing::error!(broker = row.broker, notice = %row.notice_id, "reading a notice failed by a fault of ours; it is parked");
         Some(Reading::Unreadable { reason: "reader_failed" })
     })
-}
-
-fn count(broker: &str, result: NoticeResult) {
-    let result = match result {
-        NoticeResult::Applied => "applied",
-        NoticeResult::Recorded => "recorded",
-        NoticeResult::Orphan => "orphan",
-        NoticeResult::Unreadable => "unreadable",
-        NoticeResult::UnknownCode => "unknown_code",
-    };
-    metrics::counter!(NOTICES, "broker" => broker.to_owned(), "result" => result).increment(1);
 }

@@ -3,13 +3,14 @@
 //! Data goes to stdout, logs and faults to stderr. Exit codes: 0 done, 1 found faults, 2 wrong usage.
 
 pub mod certs;
-//X pub mod check;
-//X pub mod declare;
-//X pub mod demo;
+pub mod check;
+pub mod declare;
+pub mod demo;
 mod logging;
 pub mod mapping;
 pub mod openapi;
 mod serve;
+mod sink;
 
 use std::process::ExitCode;
 
@@ -27,10 +28,16 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Show the whole road on this machine, with no set-up
+    Demo(demo::DemoArgs),
     /// Run the gateway
     Serve(serve::ServeArgs),
+    /// List every fault of configuration, store, mappings and certificates
+    Check(check::CheckArgs),
     /// Work on mappings without a server
     Mapping(mapping::MappingArgs),
+    /// Send files of declarations; safe to repeat
+    Declare(declare::DeclareArgs),
     /// Run a simulated broker on mutual TLS
     Sandbox(Box<SandboxArgs>),
     /// Make development certificates; tell what certificates are
@@ -41,9 +48,12 @@ enum Command {
 
 /// Runs a command line.
 pub fn run(cli: Cli) -> ExitCode {
-    logging::start(false);
+    logging::start(matches!(cli.command, Command::Demo(_)));
     match cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Serve(args) => serve::run(&args),
+        Command::Check(args) => check::run(&args),
+        Command::Declare(args) => declare::run(args),
         Command::Mapping(args) => ExitCode::from(mapping::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())),
         Command::Sandbox(args) => crate::sandbox::run(*args),
         Command::Certs(args) => certs::run(&args),

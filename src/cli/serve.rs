@@ -13,7 +13,9 @@ use crate::domain::time::SystemClock;
 
 /// Run the gateway
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  preclear serve --config preclear.toml\n\nSIGTERM or Ctrl-C drains and stops. RUST_LOG sets the log level, PRECLEAR_LOG=json the form.")]
+#[command(
+    after_help = "Example:\n  preclear serve --config preclear.toml\n\nSIGTERM or Ctrl-C drains and stops. RUST_LOG sets the log level, PRECLEAR_LOG=json the form."
+)]
 pub struct ServeArgs {
     /// Configuration; PRECLEAR__SECTION__KEY overrides its keys
     #[arg(long, value_name = "FILE", default_value = "preclear.toml")]

@@ -33,10 +33,13 @@ pub struct Proposal {
 /// Proposals for a status. `arrived`: the item's EMD was told to us.
 pub fn propose(track: Track, status: Status, arrived: bool, reasons: &RetentionReasons) -> Vec<Proposal> {
     let reason = |word: &str| Some(reasons.get(word).cloned().unwrap_or_else(|| word.to_owned()));
-    let destination = |event, retention_reason| Proposal { event, leg: "destination", after: (!arrived).then_some("EMD"), retention_reason };
+    let destination =
+        |event, retention_reason| Proposal { event, leg: "destination", after: (!arrived).then_some("EMD"), retention_reason };
     let origin = |event, after, retention_reason| Proposal { event, leg: "origin", after, retention_reason };
     match (track, status) {
-        (Track::Security, Status::Security(S::DoNotLoad)) => vec![origin("EXB", None, reason("inspection")), origin("EXX", Some("EXB"), None)],
+        (Track::Security, Status::Security(S::DoNotLoad)) => {
+            vec![origin("EXB", None, reason("inspection")), origin("EXX", Some("EXB"), None)]
+        }
         (Track::Export, Status::Clearance(status)) => match status {
             C::DocumentsRequired => vec![origin("EXB", None, reason("documents_missing"))],
             C::DutiesDue => vec![origin("EXB", None, reason("duty_unpaid"))],

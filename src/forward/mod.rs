@@ -23,6 +23,8 @@ mod permits;
 mod ports;
 mod reply;
 mod status;
+#[cfg(test)]
+mod tests;
 
 pub use lanes::{LaneError, Lanes};
 pub use ports::{Mappings, Outbox, ReplyRules};

@@ -111,7 +111,9 @@ impl Batch {
             Ok(None) => self.end(),
             Ok(Some(Err(_))) => {
                 self.ended = true;
-                self.refuse(ApiError::new(Code::BadHeader).detail("The body ended before it was complete; lines after this one were not read."));
+                self.refuse(
+                    ApiError::new(Code::BadHeader).detail("The body ended before it was complete; lines after this one were not read."),
+                );
             }
             Err(_) => {
                 self.ended = true;

@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 
 use super::body::{self, BodyLimits};
 use super::common::CONVERSATION_HEADER;
-use super::peer::{Peer, PeerCheck, peer_of};
+use super::peer::{Peer, PeerCheck, is_trusted, peer_of};
 use super::problem::{Outcome, answer};
 use super::routes::{self, Answer, Content, Listener, Method, Route, Table};
 use super::schema;
@@ -126,8 +126,8 @@ impl CallbackState {
 
     /// The broker of the path, if this peer is it.
     fn admit(&self, peer: Option<&Peer>, broker: &str) -> Result<(), ApiError> {
-        let is_one_of = |names: &Vec<String>| peer.is_some_and(|peer| names.iter().any(|name| peer.is_named(name)));
-        let trusted = peer.is_some_and(|peer| peer.is_current(self.clock.now()) && (self.peer_check)(peer));
+        let is_one_of = |names: &Vec<String>| peer.is_some_and(|peer| names.iter().any(|name| peer.is(name)));
+        let trusted = peer.is_some_and(|peer| is_trusted(peer, &self.peer_check, self.clock.now()));
         match self.identities.get(broker) {
             Some(names) if trusted && is_one_of(names) => Ok(()),
             None if trusted && self.identities.values().any(is_one_of) => Err(Code::NotFound.into()),

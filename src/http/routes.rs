@@ -351,12 +351,14 @@ pub fn configure(table: &'static Table, config: &mut web::ServiceConfig) {
 
 /// Rows by path, literal segments before variables.
 fn by_path(table: &'static Table) -> Vec<(&'static str, Vec<&'static Route>)> {
-    let mut paths: BTreeMap<Vec<(bool, &str)>, (&str, Vec<&Route>)> = BTreeMap::new();
+    let mut paths: BTreeMap<&str, Vec<&Route>> = BTreeMap::new();
     for route in table.routes() {
-        let order = route.path.split('/').map(|segment| (segment.starts_with('{'), segment)).collect();
-        paths.entry(order).or_insert_with(|| (route.path, Vec::new())).1.push(route);
+        paths.entry(route.path).or_default().push(route);
     }
-    paths.into_values().collect()
+    let mut paths: Vec<_> = paths.into_iter().collect();
+    let is_variable = |segment: &str| segment.starts_with('{');
+    paths.sort_by_key(|(path, _)| path.split('/').map(|segment| (is_variable(segment), segment)).collect::<Vec<_>>());
+    paths
 }
 
 fn method_not_allowed(request: &HttpRequest, allow: HeaderValue) -> HttpResponse {

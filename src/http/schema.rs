@@ -137,3 +137,38 @@ fn documented(schema: RefOr<Schema>, doc: &str, nullable: bool) -> RefOr<Schema>
 fn sentence(doc: &str) -> String {
     doc.trim().to_owned()
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::domain::declaration::Declaration;
+
+    fn schemas() -> Value {
+        let mut schemas = Schemas::default();
+        let place = serde_json::to_value(record::<Declaration>(&mut schemas)).expect("JSON");
+        assert_eq!(place, json!({ "$ref": "#/components/schemas/Declaration" }));
+        serde_json::to_value(schemas.into_inner()).expect("JSON")
+    }
+
+    /// The declaration is described as its record reads it: required fields, words, null where absent is allowed, no other fields.
+    #[test]
+    fn the_declaration_is_described_by_its_record() {
+        let all = schemas();
+        let declaration = &all["Declaration"];
+        assert_eq!(declaration["additionalProperties"], false);
+        let required: Vec<_> =
+            Declaration::DESCRIPTOR.fields.iter().filter(|field| field.required).map(|field| json!(field.name)).collect();
+        assert_eq!(declaration["required"], json!(required));
+        assert_eq!(declaration["properties"].as_object().expect("fields").len(), Declaration::DESCRIPTOR.fields.len());
+        assert_eq!(declaration["properties"]["mail_class"]["enum"], json!(["E", "C", "U"]));
+        assert_eq!(declaration["properties"]["posted_on"]["format"], "date");
+        assert_eq!(declaration["properties"]["category_explanation"]["type"], json!(["string", "null"]));
+        assert_eq!(declaration["properties"]["contents"]["type"], json!(["array", "null"]));
+        assert!(declaration["properties"]["item_id"]["description"].as_str().is_some_and(|doc| !doc.is_empty()));
+        let reference = declaration["properties"]["contents"]["items"]["$ref"].as_str().expect("a reference");
+        let line = &all[reference.rsplit('/').next().expect("a name")];
+        assert!(line["required"].as_array().expect("required").contains(&json!("description")));
+    }
+}

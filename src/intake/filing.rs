@@ -86,12 +86,7 @@ pub(super) fn render(
     let input = Input {
         declaration,
         settings: &channel.settings,
-        message: MessageContext {
-            lrn: &lrn,
-            id: occasion.message_id,
-            conversation_id: occasion.conversation_id,
-            created_at: occasion.now,
-        },
+        message: MessageContext { lrn: &lrn, id: occasion.message_id, conversation_id: occasion.conversation_id, created_at: occasion.now },
         mrn: None,
         reason: None,
         previous: None,

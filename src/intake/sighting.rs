@@ -40,10 +40,16 @@ impl Sighting {
         }
         let impc = |office: &Text<6>| {
             let bytes = office.as_str().as_bytes();
-            bytes.len() == 6 && bytes[..5].iter().all(u8::is_ascii_uppercase) && (bytes[5].is_ascii_uppercase() || bytes[5].is_ascii_digit())
+            bytes.len() == 6
+                && bytes[..5].iter().all(u8::is_ascii_uppercase)
+                && (bytes[5].is_ascii_uppercase() || bytes[5].is_ascii_digit())
         };
         if sighting.office.as_ref().is_some_and(|office| !impc(office)) {
-            faults.push_unless_covered(Fault::new("/office", fault::BAD_FORMAT, "an IMPC code: five capital letters and a letter or digit"));
+            faults.push_unless_covered(Fault::new(
+                "/office",
+                fault::BAD_FORMAT,
+                "an IMPC code: five capital letters and a letter or digit",
+            ));
         }
         if faults.is_empty() { Ok(sighting) } else { Err(ApiError::new(Code::InvalidRequest).errors(faults.into_vec())) }
     }

@@ -62,7 +62,10 @@ pub fn read(body: &[u8], post: &PostProfile, policy: &IntakePolicy, today: Date)
     }
     let known = shape_is_sound.then(|| (declaration.item_id, declaration.posted_on(), declaration.content_hash()));
     let count = faults.count();
-    let detail = format!("{count} fault{} in the declaration; each pointer says where, each detail what is allowed.", if count == 1 { "" } else { "s" });
+    let detail = format!(
+        "{count} fault{} in the declaration; each pointer says where, each detail what is allowed.",
+        if count == 1 { "" } else { "s" }
+    );
     let error = ApiError::new(Code::InvalidDeclaration).detail(detail).errors(faults.into_vec());
     Ok(Err(Refused { error, known }))
 }

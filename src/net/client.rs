@@ -308,7 +308,12 @@ const fn is_about_handshake(alert: AlertDescription) -> bool {
             | AlertDescription::CertificateUnknown
             | AlertDescription::UnknownCA
             | AlertDescription::AccessDenied
+            | AlertDescription::DecryptError
             | AlertDescription::InsufficientSecurity
             | AlertDescription::CertificateRequired
     )
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

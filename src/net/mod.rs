@@ -11,5 +11,7 @@
 pub mod client;
 pub mod guard;
 pub mod random;
+#[cfg(test)]
+pub(crate) mod testing;
 pub mod tls;
 pub mod webhook_client;

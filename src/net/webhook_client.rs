@@ -54,6 +54,8 @@ pub enum WebhookFailure {
     Dns,
     /// No connection, or no TLS session.
     Connect,
+    /// The machine has no root certificates to judge a target by (`SSL_CERT_FILE` can name some).
+    NoRoots,
     /// [`EXCHANGE_LIMIT`] passed.
     Timeout,
     /// The connection broke, or what came back is not HTTP.
@@ -67,6 +69,7 @@ impl WebhookFailure {
             Self::Refused(_) => "refused_by_guard",
             Self::Dns => "dns",
             Self::Connect => "connect",
+            Self::NoRoots => "no_root_certificates",
             Self::Timeout => "timeout",
             Self::Broken => "broken",
         }
@@ -75,14 +78,15 @@ impl WebhookFailure {
 
 /// Why no client could be made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("no client for webhooks: the machine has no usable root certificates")]
+#[error("no client for webhooks can be made")]
 pub struct NoClient;
 
 /// The client. Cheap to clone.
 #[derive(Clone)]
 pub struct WebhookClient {
     guard: Arc<Guard>,
-    tls: Client,
+    /// None on a machine without root certificates: then nothing is delivered over https, and all else goes on.
+    tls: Option<Client>,
     plain: Client,
 }
 
@@ -90,7 +94,7 @@ impl WebhookClient {
     /// A client behind a guard.
     ///
     /// # Errors
-    /// [`NoClient`] without root certificates (`SSL_CERT_FILE` can name some).
+    /// [`NoClient`]. Missing root certificates are told at each delivery instead.
     pub fn new(guard: Arc<Guard>) -> Result<Self, NoClient> {
         Self::with_lookup(guard, Arc::new(|name| Box::pin(system_lookup(name))))
     }
@@ -102,20 +106,23 @@ impl WebhookClient {
     pub fn with_lookup(guard: Arc<Guard>, lookup: Lookup) -> Result<Self, NoClient> {
         // reqwest takes the process's provider; a second caller finds it installed.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let build = |plain: bool| {
+        let builder = |plain: bool| {
             let dns = GuardedDns { guard: Arc::clone(&guard), lookup: Arc::clone(&lookup), plain };
             Client::builder()
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
-                .https_only(!plain)
                 .dns_resolver(Arc::new(dns))
                 .pool_idle_timeout(IDLE_LIMIT)
                 .pool_max_idle_per_host(4)
                 .user_agent(concat!("Preclear/", env!("CARGO_PKG_VERSION")))
-                .build()
-                .map_err(|_| NoClient)
         };
-        Ok(Self { tls: build(false)?, plain: build(true)?, guard })
+        let tls = builder(false).https_only(true).build();
+        if tls.is_err() {
+            tracing::warn!("no webhook can be delivered over https: the machine has no usable root certificates");
+        }
+        // The other one never speaks TLS and so needs no roots.
+        let plain = builder(true).tls_certs_only([]).build().map_err(|_| NoClient)?;
+        Ok(Self { tls: tls.ok(), plain, guard })
     }
 
     /// The guard in front of it.
@@ -142,7 +149,7 @@ impl WebhookClient {
 
     async fn exchange(&self, method: Method, url: &str, headers: &[(&'static str, String)], body: Bytes) -> Result<Heard, WebhookFailure> {
         let url = self.guard.check_text(url).map_err(WebhookFailure::Refused)?;
-        let client = if url.scheme() == "https" { &self.tls } else { &self.plain };
+        let client = if url.scheme() == "https" { self.tls.as_ref().ok_or(WebhookFailure::NoRoots)? } else { &self.plain };
         let mut map = HeaderMap::new();
         for (name, value) in headers {
             let value = HeaderValue::from_str(value).map_err(|_| WebhookFailure::Broken)?;
@@ -310,8 +317,9 @@ mod tests {
     #[tokio::test]
     async fn a_name_that_resolves_to_us_is_never_dialled() {
         let target = target("HTTP/1.1 200 OK\r\n", 0).await;
-        let client = client(&[], vec![vec![LOOPBACK], vec!["::ffff:127.0.0.1".parse().expect("address")], vec![]]);
-        let url = format!("https://rebind.post.example:{}/", target.port);
+        // An allowed network opens plain http for names; what they resolve to is judged all the same.
+        let client = client(&["10.9.9.9"], vec![vec![LOOPBACK], vec!["::ffff:127.0.0.1".parse().expect("address")], vec![]]);
+        let url = format!("http://rebind.post.example:{}/", target.port);
         for expected in [WebhookFailure::Refused(Refusal::Address), WebhookFailure::Refused(Refusal::Address), WebhookFailure::Dns] {
             assert_eq!(client.post(&url, &[], Bytes::new()).await, WebhookAnswer::Failed(expected));
         }

@@ -25,7 +25,7 @@ const WRITE_DEADLINE: Duration = Duration::from_secs(30);
 
 /// A request, read whole.
 #[derive(Debug)]
-pub(super) struct Request {
+pub(crate) struct Request {
     pub method: String,
     pub path: String,
     headers: Vec<(String, String)>,
@@ -36,14 +36,14 @@ pub(super) struct Request {
 
 impl Request {
     /// The value of a header that stands there exactly once.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         one_header(&self.headers, name).ok().flatten()
     }
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Response {
+pub(crate) struct Response {
     pub status: u16,
     pub headers: Vec<(&'static str, String)>,
     pub body: Vec<u8>,
@@ -51,7 +51,7 @@ pub(super) struct Response {
 
 /// Why no request could be read.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum ReadFault {
+pub(crate) enum ReadFault {
     /// The client closed, was cut off, or took too long: nothing is answered.
     Gone,
     /// Answer with this status and close.
@@ -59,7 +59,7 @@ pub(super) enum ReadFault {
 }
 
 /// One connection, with the bytes that were read beyond the last request.
-pub(super) struct Http1<S> {
+pub(crate) struct Http1<S> {
     stream: S,
     buffer: Vec<u8>,
     max_body: usize,
@@ -77,17 +77,17 @@ enum Length {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
-    pub(super) fn new(stream: S, max_body: usize) -> Self {
+    pub(crate) fn new(stream: S, max_body: usize) -> Self {
         Self { stream, buffer: Vec::new(), max_body }
     }
 
     /// The stream itself, to cut it.
-    pub(super) fn into_stream(self) -> S {
+    pub(crate) fn into_stream(self) -> S {
         self.stream
     }
 
     /// Reads the next request.
-    pub(super) async fn read(&mut self) -> Result<Request, ReadFault> {
+    pub(crate) async fn read(&mut self) -> Result<Request, ReadFault> {
         let mut head = timeout(HEAD_DEADLINE, self.read_head()).await.map_err(|_| ReadFault::Gone)??;
         if let Length::Bytes(bytes) = head.length
             && bytes > self.max_body
@@ -108,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
     }
 
     /// Writes an answer; `close` tells the client that the connection ends with it.
-    pub(super) async fn write(&mut self, response: &Response, close: bool) -> Result<(), ReadFault> {
+    pub(crate) async fn write(&mut self, response: &Response, close: bool) -> Result<(), ReadFault> {
         let mut head = format!("HTTP/1.1 {} {}\r\n", response.status, reason(response.status));
         for (name, value) in &response.headers {
             head.push_str(&format!("{name}: {value}\r\n"));
@@ -124,7 +124,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Http1<S> {
     }
 
     /// Ends the connection in good order.
-    pub(super) async fn shut(mut self) {
+    pub(crate) async fn shut(mut self) {
         // The client may be gone already; there is nothing left to tell.
         let _ = timeout(Duration::from_secs(2), self.stream.shutdown()).await;
     }

@@ -16,7 +16,7 @@ mod caller;
 mod clock;
 mod command;
 mod desk;
-mod http1;
+pub(crate) mod http1;
 mod ledger;
 mod message;
 mod notice;

@@ -312,13 +312,7 @@ impl Store {
     ///
     /// # Errors
     /// When nothing can be committed.
-    pub async fn queue_test_event(
-        &self,
-        post: &str,
-        id: SubscriptionId,
-        event: EventId,
-        json: String,
-    ) -> Result<bool, StoreError> {
+    pub async fn queue_test_event(&self, post: &str, id: SubscriptionId, event: EventId, json: String) -> Result<bool, StoreError> {
         on!(self, queue_test_event(post.to_owned(), id, event, json))
     }
 

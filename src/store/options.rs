@@ -32,14 +32,7 @@ pub struct StoreOptions {
 impl StoreOptions {
     /// A store in a file with the limits of the default configuration.
     pub fn new(path: impl Into<PathBuf>, clock: SharedClock) -> Self {
-        Self {
-            path: path.into(),
-            max_waiting: 4096,
-            min_free_mb: 512,
-            clock,
-            retention_reasons: HashMap::new(),
-            readers: 4,
-        }
+        Self { path: path.into(), max_waiting: 4096, min_free_mb: 512, clock, retention_reasons: HashMap::new(), readers: 4 }
     }
 }
 

@@ -4,13 +4,13 @@
 //! means that a try is made again (at least once, under the same `webhook-id`). A row that is on
 //! its way is remembered here, so that it is not started twice by one process.
 //!
-//! Bounds: [`Limits::total`] tries at once over all targets and [`Limits::per_subscription`] to one,
-//! so a target that hangs for the whole of its time limit holds a few places and harms no other.
-//! Order per item is the store's: it hands out only the first event of an item that is not settled.
-//! Waking: by the store's signal, by the next due time, and by a try that ends while others waited
-//! for its place. The signal is marked as seen before the store is read, so none is lost.
+//! Bounds: [`Limits::total`] tries at once; of them the store hands out only a share to one target
+//! (those in hand counted), so a target that hangs for the whole of its time limit harms no other.
+//! Order per item is the store's too: only the oldest event of an item that is not settled is due.
+//! Waking: by the store's signal, by the next due time, and by every try that ends (it gave a place
+//! back). The signal is marked as seen before the store is read, so none is lost.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,34 +19,33 @@ use bytes::Bytes;
 use tokio::task::{Id, JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::ports::Deliveries;
+use super::ports::{Deliveries, DeliveryKey};
 use super::retry::{self, Verdict};
 use super::signature;
-use crate::domain::ids::SubscriptionId;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::metrics::WEBHOOK_DELIVERIES;
 use crate::net::webhook_client::{WebhookAnswer, WebhookClient};
 use crate::store::{DeliveryRow, DeliverySettlement};
 
-/// How long tries in hand may go on after the stop signal; what is cut off is tried again later.
-const DRAIN: Duration = Duration::from_secs(5);
 /// How long to leave the store alone after it failed.
 const STORE_PAUSE: Duration = Duration::from_secs(1);
+/// The shortest sleep before a due time: the store keeps whole milliseconds.
+const SHORTEST_SLEEP: Duration = Duration::from_millis(5);
 /// The longest sleep: a look without a reason, so that no fault of a signal can park an event for good.
 const LONGEST_SLEEP: Duration = Duration::from_secs(60);
 
 /// How much goes on at once.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
-    /// Tries at once.
-    pub total: u32,
-    /// Tries at once to one subscription.
-    pub per_subscription: u32,
+    /// Tries at once over all targets.
+    pub total: usize,
+    /// How long tries in hand may go on after the stop signal; what is cut off is tried again later.
+    pub drain: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { total: 256, per_subscription: 4 }
+        Self { total: 512, drain: Duration::from_secs(5) }
     }
 }
 
@@ -70,16 +69,12 @@ pub struct Dispatcher<S, T> {
     limits: Limits,
 }
 
-type Key = (SubscriptionId, i64);
-
 /// What is on its way.
 #[derive(Default)]
 struct InFlight {
     tasks: JoinSet<()>,
-    keys: HashMap<Id, Key>,
-    /// Tries that the row had when it was started: a row that has more was settled since.
-    rows: HashMap<Key, u32>,
-    per_subscription: HashMap<SubscriptionId, u32>,
+    keys: HashMap<Id, DeliveryKey>,
+    rows: HashSet<DeliveryKey>,
 }
 
 impl InFlight {
@@ -88,18 +83,9 @@ impl InFlight {
             Ok((id, ())) => *id,
             Err(error) => error.id(),
         };
-        let Some(key) = self.keys.remove(&id) else { return };
-        self.rows.remove(&key);
-        if let Some(count) = self.per_subscription.get_mut(&key.0) {
-            *count -= 1;
-            if *count == 0 {
-                self.per_subscription.remove(&key.0);
-            }
+        if let Some(key) = self.keys.remove(&id) {
+            self.rows.remove(&key);
         }
-    }
-
-    fn count(&self) -> u32 {
-        u32::try_from(self.rows.len()).unwrap_or(u32::MAX)
     }
 }
 
@@ -113,77 +99,53 @@ impl<S: Deliveries, T: Transport> Dispatcher<S, T> {
     pub async fn run(self, shutdown: CancellationToken) {
         let mut signal = self.store.deliveries_signal();
         let mut flight = InFlight::default();
-        let mut look = true;
-        let mut crowded = false;
-        let mut wake_in = LONGEST_SLEEP;
         while !shutdown.is_cancelled() {
-            if look {
-                signal.borrow_and_update();
-                (crowded, wake_in) = self.fill(&mut flight, &shutdown).await;
-            }
-            look = tokio::select! {
+            // Seen first, read second: what is committed in between wakes us again.
+            signal.borrow_and_update();
+            let wake_in = self.fill(&mut flight, &shutdown).await;
+            tokio::select! {
                 () = shutdown.cancelled() => break,
-                changed = signal.changed() => {
-                    if changed.is_err() { break }
-                    true
-                }
+                changed = signal.changed() => if changed.is_err() { break },
                 Some(ended) = flight.tasks.join_next_with_id() => {
                     flight.forget(&ended);
                     while let Some(ended) = flight.tasks.try_join_next_with_id() {
                         flight.forget(&ended);
                     }
-                    crowded
                 }
-                () = tokio::time::sleep(wake_in) => true,
-            };
+                () = tokio::time::sleep(wake_in) => {}
+            }
         }
         let drained = async { while flight.tasks.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        if tokio::time::timeout(self.limits.drain, drained).await.is_err() {
             flight.tasks.abort_all();
         }
     }
 
-    /// Starts what is due and has a place. Says whether something had none, and when to look again.
-    async fn fill(&self, flight: &mut InFlight, shutdown: &CancellationToken) -> (bool, Duration) {
+    /// Starts what is due and has a place; says when to look again without a reason.
+    async fn fill(&self, flight: &mut InFlight, shutdown: &CancellationToken) -> Duration {
+        let places = self.limits.total.saturating_sub(flight.rows.len());
+        if places == 0 {
+            return LONGEST_SLEEP;
+        }
         let now = self.clock.now();
-        // Rows on their way are still due in the store: ask for so many more.
-        let wanted = self.limits.total.saturating_add(flight.count());
-        let rows = match self.store.due_deliveries(now, self.limits.per_subscription, wanted).await {
+        let rows = match self.store.due_deliveries(now, flight.rows.clone(), places).await {
             Ok(rows) => rows,
             Err(error) => {
                 tracing::warn!(%error, "webhooks wait: the store gives no due deliveries");
-                return (true, STORE_PAUSE);
+                return STORE_PAUSE;
             }
         };
-        let mut crowded = false;
         for row in rows {
             let key = (row.subscription_id, row.position);
-            if let Some(tries) = flight.rows.get(&key) {
-                // Settled and due again before we saw its task end: look again when it has.
-                crowded |= *tries != row.attempts;
-                continue;
+            if flight.rows.insert(key) {
+                let task = flight.tasks.spawn(self.attempt(row, shutdown.clone()));
+                flight.keys.insert(task.id(), key);
             }
-            let busy = flight.per_subscription.get(&row.subscription_id).copied().unwrap_or(0);
-            if flight.count() >= self.limits.total || busy >= self.limits.per_subscription {
-                crowded = true;
-                continue;
-            }
-            flight.rows.insert(key, row.attempts);
-            *flight.per_subscription.entry(row.subscription_id).or_default() += 1;
-            let task = flight.tasks.spawn(self.attempt(row, shutdown.clone()));
-            flight.keys.insert(task.id(), key);
         }
-        // A subscription at its limit can have more rows than were handed out.
-        crowded |= flight.per_subscription.values().any(|count| *count >= self.limits.per_subscription);
-        (crowded, self.until_next(now).await)
-    }
-
-    async fn until_next(&self, now: Timestamp) -> Duration {
+        // What is due already is in hand, or waits for a place: the end of a try wakes us for that.
         match self.store.next_delivery_due(now).await {
-            Ok(Some(due)) => {
-                Duration::try_from(due.duration_since(now)).unwrap_or_default().clamp(Duration::from_millis(10), LONGEST_SLEEP)
-            }
             Ok(None) => LONGEST_SLEEP,
+            Ok(Some(due)) => Duration::try_from(due.duration_since(now)).unwrap_or_default().clamp(SHORTEST_SLEEP, LONGEST_SLEEP),
             Err(_) => STORE_PAUSE,
         }
     }

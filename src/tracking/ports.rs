@@ -1,6 +1,7 @@
 //! What tracking asks of the store: three small sets of intentions, so that the loops can be tested
 //! against a store in memory, and so that a reader sees at once which rows they live on.
 
+use std::collections::HashSet;
 use std::future::Future;
 
 use tokio::sync::watch;
@@ -8,6 +9,9 @@ use tokio::sync::watch;
 use crate::domain::ids::{EventId, SubscriptionId};
 use crate::domain::time::Timestamp;
 use crate::store::{DeliveryRow, DeliverySettlement, EventPage, StoreError, Subscription};
+
+/// A delivery by its subscription and position.
+pub type DeliveryKey = (SubscriptionId, i64);
 
 /// The event log.
 pub trait Events: Send + Sync + 'static {
@@ -19,17 +23,22 @@ pub trait Events: Send + Sync + 'static {
 
 /// Events that targets have not taken yet.
 pub trait Deliveries: Send + Sync + 'static {
-    /// What is due, fairly over subscriptions: at most `per_subscription` each, only the first of each item.
+    /// What is due and not in hand: a share of each subscription (what is in hand counts), of each item only the oldest.
     fn due_deliveries(
         &self,
         now: Timestamp,
-        per_subscription: u32,
-        limit: u32,
+        busy: HashSet<DeliveryKey>,
+        limit: usize,
     ) -> impl Future<Output = Result<Vec<DeliveryRow>, StoreError>> + Send;
     /// When the next becomes due after an instant, if any waits.
     fn next_delivery_due(&self, after: Timestamp) -> impl Future<Output = Result<Option<Timestamp>, StoreError>> + Send;
     /// Writes down how a try went.
-    fn settle_delivery(&self, row: &DeliveryRow, settlement: DeliverySettlement, now: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn settle_delivery(
+        &self,
+        row: &DeliveryRow,
+        settlement: DeliverySettlement,
+        now: Timestamp,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Changes after deliveries were added or became due.
     fn deliveries_signal(&self) -> watch::Receiver<u64>;
 }

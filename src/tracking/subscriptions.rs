@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 
 use crate::domain::clearance::ClearanceStatus;
+use crate::domain::fact::Track;
 use crate::domain::fault::{self, Fault};
 use crate::domain::ids::{EventId, SubscriptionId};
 use crate::domain::json;
@@ -27,18 +28,10 @@ use super::{ports, signature, store_problem};
 /// Most subscriptions of one post.
 pub const MAX_PER_POST: u32 = 20;
 /// Type of the event that a test sends.
-pub const TEST_TYPE: &str = "subscription.test";
+pub const TEST_TYPE: &str = "webhook.test";
 /// Types that are no status of a track.
-const OTHER_TYPES: [&str; 8] = [
-    "clearance.overdue",
-    "amendment.accepted",
-    "amendment.rejected",
-    "cancellation.rejected",
-    "presentation.accepted",
-    "presentation.rejected",
-    "delivery.refused",
-    "delivery.dead",
-];
+const OTHER_TYPES: [&str; 6] =
+    ["amendment.accepted", "amendment.rejected", "cancellation.rejected", "presentation.rejected", "delivery.refused", "delivery.dead"];
 
 record! {
     /// What a post asks for.
@@ -209,13 +202,13 @@ fn problem(error: StoreError) -> ApiError {
     store_problem(&error)
 }
 
-/// Every event type that there is.
+/// Every event type that there is ([`crate::domain::event`] makes them).
 pub fn event_types() -> impl Iterator<Item = String> {
-    let of = |track: &'static str, words: &'static [&'static str]| words.iter().map(move |word| format!("{track}.{word}"));
-    of("clearance", ClearanceStatus::WORDS)
-        .chain(of("export", ClearanceStatus::WORDS))
-        .chain(of("security", SecurityStatus::WORDS))
-        .chain(OTHER_TYPES.into_iter().map(str::to_owned))
+    let of = |track: Track| {
+        let words = if track == Track::Security { SecurityStatus::WORDS } else { ClearanceStatus::WORDS };
+        words.iter().chain(&["overdue"]).map(move |word| format!("{track}.{word}"))
+    };
+    Track::ALL.iter().copied().flat_map(of).chain(OTHER_TYPES.into_iter().map(str::to_owned))
 }
 
 /// Whether a pattern can ever match an event.

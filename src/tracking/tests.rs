@@ -1,7 +1,7 @@
 //! The loops against a store in memory. Everything is awaited by a signal; the time limit around a
 //! test is only there so that a lost wake-up fails instead of hanging.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::dispatcher::{Dispatcher, Limits, Transport};
 use super::feed::{Cursor, Feed, FeedError, FeedQuery};
-use super::ports::{Deliveries, Events, Subscriptions};
+use super::ports::{Deliveries, DeliveryKey, Events, Subscriptions};
 use super::subscriptions::{MAX_PER_POST, SubscriptionService, event_types};
+use crate::domain::event::is_known_type;
 use crate::domain::ids::{EventId, SubscriptionId};
 use crate::domain::masked::Masked;
 use crate::domain::time::{Clock, FixedClock, Timestamp};
@@ -32,6 +33,9 @@ fn noon() -> Timestamp {
 }
 
 // ---- deliveries
+
+/// Of one subscription at once.
+const SHARE: usize = 2;
 
 struct Waiting {
     row: DeliveryRow,
@@ -74,15 +78,18 @@ impl Memory {
 }
 
 impl Deliveries for Memory {
-    async fn due_deliveries(&self, now: Timestamp, per_subscription: u32, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
+    /// As the store promises: a share of each subscription, of each item only the oldest.
+    async fn due_deliveries(&self, now: Timestamp, busy: HashSet<DeliveryKey>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError> {
         let rows = self.rows.lock().expect("lock");
-        let mut taken: HashMap<SubscriptionId, u32> = HashMap::new();
+        let mut taken: HashMap<SubscriptionId, usize> = HashMap::new();
+        busy.iter().for_each(|(id, _)| *taken.entry(*id).or_default() += 1);
         let mut due = Vec::new();
         for (index, waiting) in rows.iter().enumerate() {
             let id = waiting.row.subscription_id;
             let first = !rows[..index].iter().any(|other| other.row.subscription_id == id && other.item == waiting.item);
             let count = taken.entry(id).or_default();
-            if first && waiting.due_at <= now && *count < per_subscription && due.len() < limit as usize {
+            let free = !busy.contains(&(id, waiting.row.position));
+            if first && free && waiting.due_at <= now && *count < SHARE && due.len() < limit {
                 *count += 1;
                 due.push(waiting.row.clone());
             }
@@ -94,12 +101,14 @@ impl Deliveries for Memory {
         Ok(self.rows.lock().expect("lock").iter().map(|waiting| waiting.due_at).filter(|due| *due > after).min())
     }
 
-    async fn settle_delivery(&self, row: &DeliveryRow, settlement: DeliverySettlement, _now: Timestamp) -> Result<(), StoreError> {
+    async fn settle_delivery(&self, row: &DeliveryRow, settlement: DeliverySettlement, _: Timestamp) -> Result<(), StoreError> {
         if self.failing_settlements.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
             return Err(StoreError::Unavailable("the disk is full"));
         }
         let mut rows = self.rows.lock().expect("lock");
-        let at = rows.iter().position(|waiting| waiting.row.event_id == row.event_id).expect("a row");
+        let key = (row.subscription_id, row.position);
+        let at = rows.iter().position(|waiting| (waiting.row.subscription_id, waiting.row.position) == key).expect("a row");
+        let event_id = rows[at].row.event_id.clone();
         let word = match settlement {
             DeliverySettlement::Retry { due_at } => {
                 rows[at].row.attempts += 1;
@@ -107,7 +116,7 @@ impl Deliveries for Memory {
                 "retry"
             }
             DeliverySettlement::Gone => {
-                rows.retain(|waiting| waiting.row.subscription_id != row.subscription_id);
+                rows.retain(|waiting| waiting.row.subscription_id != key.0);
                 "gone"
             }
             DeliverySettlement::Done => {
@@ -121,7 +130,7 @@ impl Deliveries for Memory {
         };
         drop(rows);
         self.wake();
-        self.settled.send_modify(|list| list.push((row.event_id.clone(), word)));
+        self.settled.send_modify(|list| list.push((event_id, word)));
         Ok(())
     }
 
@@ -160,7 +169,7 @@ struct Rig {
 fn rig() -> Rig {
     let (store, targets) = (Arc::new(Memory::default()), Arc::new(Targets::default()));
     let clock = Arc::new(FixedClock::new(noon()));
-    let limits = Limits { total: 8, per_subscription: 2 };
+    let limits = Limits { total: 8, drain: Duration::from_millis(10) };
     let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::clone(&targets), clock.clone(), limits);
     let stop = CancellationToken::new();
     let task = tokio::spawn(dispatcher.run(stop.clone()));
@@ -455,5 +464,5 @@ async fn all_faults_of_a_subscription_are_told_at_once_without_its_values() {
     }
     assert_eq!(service.create("KRA", br#"{"url":"https://hooks.post.example/"}"#).await.expect_err("full").code, Code::InvalidRequest);
     assert!(service.create("JPA", br#"{"url":"https://hooks.post.example/"}"#).await.is_ok());
-    assert!(event_types().any(|kind| kind == "security.do_not_load"));
+    assert!(event_types().any(|kind| kind == "security.do_not_load") && event_types().all(|kind| is_known_type(&kind)));
 }

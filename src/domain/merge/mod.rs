@@ -266,7 +266,8 @@ fn in_order(state: &FilingState, fact: &Fact, new: Status) -> Result<(), Recorde
 
 /// Statuses after which customs waits for nothing any more.
 fn closes_everything(status: Status) -> bool {
-    matches!(status, Status::Clearance(C::Released | C::Rejected) | Status::Security(S::AssessmentComplete | S::Rejected)) || is_final(status)
+    matches!(status, Status::Clearance(C::Released | C::Rejected) | Status::Security(S::AssessmentComplete | S::Rejected))
+        || is_final(status)
 }
 
 /// Opens and closes what customs waits for; told as a change of its own when the status stayed.

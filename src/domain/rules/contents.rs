@@ -14,7 +14,8 @@ pub(super) fn check(declaration: &Declaration, policy: &IntakePolicy, findings: 
     let at = ROOT.name("contents");
     if declaration.contents.is_empty() && declaration.category != Category::Documents {
         let detail = "at least one line has to be given, unless category is documents";
-        findings.fault_because(ROOT.name("category"), at, fault::REQUIRED, detail);
+        // Without a readable category too: documents are the exception, and the sender shall hear all at once.
+        findings.fault(at, fault::REQUIRED, detail);
     }
     if declaration.contents.len() > policy.max_lines {
         findings.fault(at, fault::TOO_MANY, format!("at most {} lines", policy.max_lines));

@@ -25,7 +25,8 @@ const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
 
-const KEY: Parameter = Parameter::header("Idempotency-Key", Values::Text(257), "1 to 255 visible ASCII characters without blanks; quotes around it allowed.");
+const KEY: Parameter =
+    Parameter::header("Idempotency-Key", Values::Text(257), "1 to 255 visible ASCII characters without blanks; quotes around it allowed.");
 const CONTENT: Parameter = Parameter::query("content", Values::OneOf(&["0", "1"]), "1 includes the bytes.");
 
 const DECLARATION: &[Content] = &[Content::json(schema::record::<Declaration>)];
@@ -115,7 +116,10 @@ async fn submission(request: &HttpRequest, payload: Payload, state: &IntakeState
 fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let mut values = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(value) = values.next() else { return Ok(None) };
-    let bad = || ApiError::new(Code::BadHeader).detail("Idempotency-Key: once, 1 to 255 visible ASCII characters without blanks; quotes around it allowed.");
+    let bad = || {
+        ApiError::new(Code::BadHeader)
+            .detail("Idempotency-Key: once, 1 to 255 visible ASCII characters without blanks; quotes around it allowed.")
+    };
     if values.next().is_some() {
         return Err(bad());
     }

@@ -15,9 +15,13 @@ use crate::tracking::feed::{DEFAULT_LIMIT, FeedQuery, MAX_LIMIT, MAX_WAIT_S};
 const AFTER: Parameter = Parameter::query("after", Values::Text(64), "Cursor; without it the feed starts at the oldest event kept.");
 const LIMIT: Parameter =
     Parameter::query("limit", Values::Integer { min: 1, max: MAX_LIMIT as u64, default: DEFAULT_LIMIT as u64 }, "Most events of the page.");
-const WAIT: Parameter =
-    Parameter::query("wait", Values::Integer { min: 0, max: MAX_WAIT_S as u64, default: 0 }, "Seconds to wait for an event when there is none.");
-const LAST_EVENT_ID: Parameter = Parameter::header("Last-Event-ID", Values::Text(64), "Cursor of the last event seen; without it the stream starts now.");
+const WAIT: Parameter = Parameter::query(
+    "wait",
+    Values::Integer { min: 0, max: MAX_WAIT_S as u64, default: 0 },
+    "Seconds to wait for an event when there is none.",
+);
+const LAST_EVENT_ID: Parameter =
+    Parameter::header("Last-Event-ID", Values::Text(64), "Cursor of the last event seen; without it the stream starts now.");
 
 const EVENT_STREAM: &str = "text/event-stream";
 
@@ -31,7 +35,15 @@ pub(super) const ROUTES: &[Route] = &[
         .described("Server-sent events; the id of each is the cursor of the feed.")
         .parameters(&[LAST_EVENT_ID])
         .answers(&[Answer::new(200, "The stream.", &[Content::of(EVENT_STREAM, schema::text)])])
-        .refuses(&[Code::BadQuery, Code::BadHeader, Code::BadCursor, Code::CursorGone, Code::TooManyRequests, Code::StoreUnavailable, Code::Draining]),
+        .refuses(&[
+            Code::BadQuery,
+            Code::BadHeader,
+            Code::BadCursor,
+            Code::CursorGone,
+            Code::TooManyRequests,
+            Code::StoreUnavailable,
+            Code::Draining,
+        ]),
 ];
 
 async fn page(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {

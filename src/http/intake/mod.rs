@@ -54,14 +54,14 @@ pub static TABLE: Table = Table {
     listener: Listener::Intake,
     parts: &[declarations::ROUTES, items::ROUTES, events::ROUTES, subscriptions::ROUTES, super::openapi::ROUTES, super::docs_page::ROUTES],
     always: &[Code::Internal],
-    closed: &[Code::Unauthorized],
+    closed: &[Code::Unauthorized, Code::Forbidden],
 };
 
 impl IntakeState {
     /// The post that a request comes from: by its API key, else by its client certificate.
     ///
     /// # Errors
-    /// 401; which of the two was missing or wrong is not told.
+    /// 401 without either or with a wrong key; 403 for a verified certificate that is no post's.
     fn authenticate(&self, request: &HttpRequest) -> Result<Arc<PostProfile>, ApiError> {
         let by_key = || {
             let value = request.headers().get(AUTHORIZATION)?.to_str().ok()?;
@@ -69,10 +69,14 @@ impl IntakeState {
             scheme.eq_ignore_ascii_case("bearer").then(|| self.posts.by_key(key.trim()))?
         };
         let by_certificate = || {
-            let peer = peer_of(request).filter(|peer| peer.is_current(self.clock.now()))?;
-            self.posts.by_identity(peer.dns.iter().chain(&peer.uris).map(String::as_str))
+            let peer = peer_of(request).filter(|peer| self.clock.now() <= peer.not_after)?;
+            self.posts.by_identity(peer.sans.iter().map(String::as_str))
         };
-        by_key().or_else(by_certificate).ok_or_else(|| Code::Unauthorized.into())
+        if request.headers().contains_key(AUTHORIZATION) {
+            return by_key().ok_or_else(|| Code::Unauthorized.into());
+        }
+        let refusal = if peer_of(request).is_some() { Code::Forbidden } else { Code::Unauthorized };
+        by_certificate().ok_or_else(|| refusal.into())
     }
 }
 

@@ -18,7 +18,7 @@ use subtle::ConstantTimeEq;
 use crate::config::Ops;
 use crate::domain::time::Timestamp;
 use crate::error::{ApiError, Code};
-use crate::http::peer::{PeerCheck, peer_of};
+use crate::http::peer::{PeerCheck, is_trusted, peer_of};
 use crate::http::problem::respond;
 
 /// Longest `Authorization` header that is looked at.
@@ -57,7 +57,7 @@ impl Guard {
     }
 
     fn has_certificate(&self, request: &HttpRequest, now: Timestamp) -> bool {
-        self.client_ca && peer_of(request).is_some_and(|peer| peer.is_current(now) && (self.peer_check)(peer))
+        self.client_ca && peer_of(request).is_some_and(|peer| is_trusted(peer, &self.peer_check, now))
     }
 
     fn has_token(&self, request: &HttpRequest) -> bool {

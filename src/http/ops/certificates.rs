@@ -44,12 +44,12 @@ pub fn configured(config: &Config) -> Vec<CertificateFile> {
         ("ops", config.ops.certificate.as_ref(), config.ops.client_ca.as_ref()),
     ];
     for (name, certificate, client_ca) in listeners {
-        add(name.to_owned(), certificate, Use::Chain);
-        add(format!("{name} client CA"), client_ca, Use::Authorities);
+        add(format!("{name}.certificate"), certificate, Use::Chain);
+        add(format!("{name}.client_ca"), client_ca, Use::Authorities);
     }
     for (name, broker) in &config.brokers {
-        add(format!("{name} client"), Some(&broker.certificate), Use::Chain);
-        add(format!("{name} CA"), Some(&broker.ca), Use::Authorities);
+        add(format!("brokers.{name}.certificate"), Some(&broker.certificate), Use::Chain);
+        add(format!("brokers.{name}.ca"), Some(&broker.ca), Use::Authorities);
     }
     files
 }

@@ -135,7 +135,8 @@ impl Page {
         }
         for lane in &self.lanes {
             match lane.state {
-                LaneState::Running => {}
+                LaneState::Running | LaneState::Stopping => {}
+                LaneState::Held => list.push(format!("{} is held for a while.", lane.broker)),
                 LaneState::Paused => list.push(format!("{} is paused.", lane.broker)),
                 LaneState::BreakerOpen => list.push(format!("{}: its channel fails, its breaker is open.", lane.broker)),
                 LaneState::Disabled => {
@@ -201,14 +202,19 @@ impl Page {
                 }
                 @for state in BACKLOG_STATES { td.number { (self.number(count(*state))) } }
                 td.number { @if age > 0 { (duration(age)) } @else { span.zero { "–" } } }
-                td.number { (self.number(lane.in_flight)) }
+                td.number { @if lane.in_flight > 0 { (grouped(lane.in_flight)) } @else { span.zero { "0" } } }
                 td { (breaker_badge(lane.breaker)) }
                 td { (order_form(lane)) }
             }
         }
     }
 
-    /// A count; a dash where the store did not answer.
+    /// What stands in an empty list: nothing is known where the store did not answer.
+    fn none(&self, text: &'static str) -> &'static str {
+        if self.stored.is_some() { text } else { "Not known: the store does not answer." }
+    }
+
+    /// A count; a question mark where the store did not answer.
     fn number(&self, count: u64) -> Markup {
         match (self.stored.is_some(), count) {
             (false, _) => html! { span.zero { "?" } },
@@ -223,7 +229,7 @@ impl Page {
         html! {
             section aria-labelledby="dead" {
                 div.head { h2 #dead { "Dead letters" } span.soft { @if letters.is_empty() {} @else { "The newest " (letters.len()) " of " (grouped(total)) "." } } }
-                @if letters.is_empty() { p.empty { "None: no message was given up." } } @else {
+                @if letters.is_empty() { p.empty { (self.none("None: no message was given up.")) } } @else {
                     div.scroll { table {
                         thead { tr {
                             th scope="col" { "Item" } th scope="col" { "Broker" } th scope="col" { "Post" } th scope="col" { "Message" }
@@ -252,8 +258,8 @@ impl Page {
         let parked = self.stored.as_ref().map_or(&[][..], |stored| &stored.parked);
         html! {
             section aria-labelledby="parked" {
-                div.head { h2 #parked { "Parked notices" } span.soft { "Stored and kept: unreadable ones, and those whose item is not known yet." } }
-                @if parked.is_empty() { p.empty { "None: every notice was read and belongs to an item." } } @else {
+                div.head { h2 #parked { "Parked notices" } span.soft { "Stored and kept: unreadable ones, and those whose item is not known yet; the newest " (ROWS) " of each." } }
+                @if parked.is_empty() { p.empty { (self.none("None: every notice was read and belongs to an item.")) } } @else {
                     div.scroll { table {
                         thead { tr {
                             th scope="col" { "Notice" } th scope="col" { "Broker" } th scope="col" { "State" } th scope="col" { "Reason" }
@@ -317,6 +323,8 @@ fn lane_badge(state: LaneState) -> Markup {
         LaneState::Paused => ("badge warn", "paused"),
         LaneState::BreakerOpen => ("badge bad", "breaker open"),
         LaneState::Disabled => ("badge bad", "disabled"),
+        LaneState::Held => ("badge warn", "held"),
+        LaneState::Stopping => ("badge still", "stopping"),
     };
     html! { span class=(class) { (word) } }
 }
@@ -381,7 +389,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);

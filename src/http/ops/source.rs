@@ -22,6 +22,10 @@ choice! {
         BreakerOpen = "breaker_open",
         /// Its configuration or certificates cannot be used; nothing is sent.
         Disabled = "disabled",
+        /// Held for a while: the broker asked for it, or something of ours is not available.
+        Held = "held",
+        /// The process is ending.
+        Stopping = "stopping",
     }
 }
 choice! {

@@ -62,7 +62,7 @@ struct StandIn {
     store_fails: bool,
     mappings_are_faulty: bool,
     paused: Mutex<Option<Option<String>>>,
-    asked: Mutex<Vec<(Option<String>, Option<DeadReason>, u32)>>,
+    asked: Mutex<Vec<DeadFilter>>,
 }
 
 fn at(text: &str) -> Timestamp {
@@ -92,7 +92,7 @@ impl OpsSource for StandIn {
     }
 
     fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
-        self.asked.lock().expect("whole").push((filter.broker, filter.reason, filter.limit));
+        self.asked.lock().expect("whole").push(filter);
         self.stored(vec![DeadLetter {
             message_id: MessageId::new(),
             broker: "uk-broker".into(),
@@ -341,7 +341,8 @@ async fn queries_are_strict_and_passed_on() {
     }
     get(&bench, "/v1/dead-letters?broker=uk-broker&reason=refused&limit=7").await;
     get(&bench, "/v1/dead-letters").await;
-    let asked = bench.source.asked.lock().expect("whole").clone();
+    let asked: Vec<_> =
+        bench.source.asked.lock().expect("whole").drain(..).map(|filter| (filter.broker, filter.reason, filter.limit)).collect();
     assert_eq!(asked, [(Some("uk-broker".to_owned()), Some(DeadReason::Refused), 7), (None, None, 100)]);
 }
 
@@ -391,6 +392,7 @@ async fn readiness_tells_draining_and_a_failing_store_without_internals() {
     assert_eq!(get(&failing, "/metrics").await.status, 200, "metrics are there when the store is not");
     let page = get(&failing, "/").await;
     assert!(page.status == 200 && page.text.contains("The store does not answer"));
+    assert!(!page.text.contains("None: no message was given up"), "what is not known is not said");
 }
 
 #[actix_web::test]
@@ -406,8 +408,8 @@ async fn gauges_show_every_broker_and_state() {
         r#"preclear_backlog_oldest_age_seconds{broker="nl-broker"} 0"#,
         r#"preclear_breaker_state{broker="uk-broker"} 1"#,
         r#"preclear_breaker_state{broker="nl-broker"} 2"#,
-        r#"preclear_certificate_expiry_timestamp_seconds{name="callbacks"} 0"#,
-        r#"preclear_certificate_expiry_timestamp_seconds{name="uk-broker client"} 0"#,
+        r#"preclear_certificate_expiry_timestamp_seconds{name="callbacks.certificate"} 0"#,
+        r#"preclear_certificate_expiry_timestamp_seconds{name="brokers.uk-broker.certificate"} 0"#,
     ] {
         assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
     }
@@ -430,7 +432,17 @@ async fn certificates_of_every_kind_are_listed() {
     let seen = get(&bench(StandIn::default(), ""), "/v1/certificates").await.json();
     let rows = seen["certificates"].as_array().expect("rows").clone();
     let names: Vec<_> = rows.iter().map(|row| row["name"].as_str().expect("text")).collect();
-    assert_eq!(names, ["callbacks", "callbacks client CA", "nl-broker client", "nl-broker CA", "uk-broker client", "uk-broker CA"]);
+    assert_eq!(
+        names,
+        [
+            "callbacks.certificate",
+            "callbacks.client_ca",
+            "brokers.nl-broker.certificate",
+            "brokers.nl-broker.ca",
+            "brokers.uk-broker.certificate",
+            "brokers.uk-broker.ca"
+        ]
+    );
     assert!(rows.iter().all(|row| row["state"] == "unreadable" && row["fault"].is_string()));
 }
 

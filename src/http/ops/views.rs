@@ -33,7 +33,7 @@ pub struct BrokerView {
     pub name: String,
     /// Its mapping.
     pub mapping: String,
-    /// `running`, `paused`, `breaker_open` or `disabled`.
+    /// `running`, `paused`, `breaker_open`, `disabled`, `held` or `stopping`.
     pub state: &'static str,
     /// Why it does not run.
     pub reason: Option<String>,
@@ -237,7 +237,7 @@ pub struct CertificateList {
 /// A certificate file.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct CertificateView {
-    /// What it is for: `callbacks`, `callbacks client CA`, `uk-broker client`, `uk-broker CA`.
+    /// Its key in the configuration, for example `brokers.uk-broker.certificate`; the metric's label too.
     pub name: String,
     /// `valid`, `not_yet_valid`, `expired` or `unreadable`.
     pub state: &'static str,

@@ -16,6 +16,8 @@ mod expiry;
 mod material;
 mod peer;
 mod server;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 

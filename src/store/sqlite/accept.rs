@@ -169,14 +169,7 @@ fn insert_declaration(tx: &Tx<'_>, new: &NewDeclaration) -> Result<(), Fail> {
     let lrn_used = messages(new).map(|(_, message)| lrn_counter(&message.lrn)).max().unwrap_or(0);
     tx.run(
         "INSERT INTO declarations (declaration_id, post, item_id, posted_on, content_hash, lrn_used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![
-            new.declaration_id.0.as_bytes(),
-            new.post,
-            new.item_id.as_str(),
-            new.posted_on.to_string(),
-            new.content_hash,
-            lrn_used
-        ],
+        params![new.declaration_id.0.as_bytes(), new.post, new.item_id.as_str(), new.posted_on.to_string(), new.content_hash, lrn_used],
     )?;
     let body_id = tx.keep(&new.body)?;
     let answer_id = tx.keep(&new.answer)?;

@@ -142,9 +142,8 @@ pub(super) fn references(conn: &Connection, filing: FilingId) -> rusqlite::Resul
         "SELECT m.message_id, m.lrn FROM message_filings f JOIN messages m ON m.message_id = f.message_id
          WHERE f.filing_id = ?1 ORDER BY f.place",
     )?;
-    let messages: Vec<(MessageId, String)> = statement
-        .query_map([filing.0.as_bytes()], |row| Ok((MessageId(col::id(row, 0)?), row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
+    let messages: Vec<(MessageId, String)> =
+        statement.query_map([filing.0.as_bytes()], |row| Ok((MessageId(col::id(row, 0)?), row.get(1)?)))?.collect::<Result<_, _>>()?;
     let mut all = Vec::new();
     for (message, lrn) in messages {
         all.push((ReferenceKind::Lrn, lrn));
@@ -166,12 +165,10 @@ fn all_declared(tx: &Tx<'_>, filing: FilingId) -> Result<bool, Fail> {
 
 fn save(tx: &Tx<'_>, filing: &FilingRow) -> Result<(), Fail> {
     let state = serde_json::to_string(&filing.state).map_err(|_| Fail::Fault("a filing's state cannot be written"))?;
-    tx.run("UPDATE filings SET status = ?3, state = ?4 WHERE declaration_id = ?1 AND filing_id = ?2", params![
-        filing.declaration_id.0.as_bytes(),
-        filing.filing_id.0.as_bytes(),
-        filing.status_word(),
-        state
-    ])?;
+    tx.run(
+        "UPDATE filings SET status = ?3, state = ?4 WHERE declaration_id = ?1 AND filing_id = ?2",
+        params![filing.declaration_id.0.as_bytes(), filing.filing_id.0.as_bytes(), filing.status_word(), state],
+    )?;
     // The item is free again when its main filing (clearance, or the only one) is cancelled.
     tx.run(
         "UPDATE declarations SET cancelled = ?2 WHERE declaration_id = ?1 AND cancelled <> ?2

@@ -64,10 +64,8 @@ impl Sqlite {
 }
 
 fn take(tx: &Tx<'_>, new: &NewNotice, hash: &[u8; 32]) -> Result<Taken, Fail> {
-    let repeated = tx.run("UPDATE notices SET repeats = repeats + 1 WHERE broker = ?1 AND dedupe_key = ?2", params![
-        new.broker,
-        new.dedupe_key
-    ])?;
+    let repeated =
+        tx.run("UPDATE notices SET repeats = repeats + 1 WHERE broker = ?1 AND dedupe_key = ?2", params![new.broker, new.dedupe_key])?;
     if repeated > 0 {
         return Ok(Taken { duplicate: true });
     }
@@ -101,11 +99,10 @@ struct Stored {
 }
 
 fn settle(tx: &Tx<'_>, policy: &Policy, id: NoticeId, reading: &Reading) -> Result<NoticeResult, Fail> {
-    let found =
-        tx.row("SELECT state, broker, conversation, received_at FROM notices WHERE notice_id = ?1", [id.0.as_bytes()], |row| {
-            let stored = Stored { notice_id: id, broker: row.get(1)?, conversation: row.get(2)?, received_at: col::at(row, 3)? };
-            Ok((row.get::<_, String>(0)?, stored))
-        })?;
+    let found = tx.row("SELECT state, broker, conversation, received_at FROM notices WHERE notice_id = ?1", [id.0.as_bytes()], |row| {
+        let stored = Stored { notice_id: id, broker: row.get(1)?, conversation: row.get(2)?, received_at: col::at(row, 3)? };
+        Ok((row.get::<_, String>(0)?, stored))
+    })?;
     let (state, stored) = found.ok_or(Fail::Fault("a notice is unknown"))?;
     if let Some(before) = NoticeResult::parse(&state) {
         return Ok(before);
@@ -170,7 +167,8 @@ fn apply(tx: &Tx<'_>, policy: &Policy, notice: &Stored, facts: &[Fact]) -> Resul
 /// the authority's reference, ours, the broker's job.
 fn keys<'a>(notice: &'a Stored, fact: &'a Fact) -> impl Iterator<Item = (ReferenceKind, &'a str)> {
     let conversations = [fact.conversation.as_deref(), notice.conversation.as_deref()].map(|v| (ReferenceKind::Conversation, v));
-    let others = [(ReferenceKind::Mrn, fact.mrn.as_deref()), (ReferenceKind::Lrn, fact.lrn.as_deref()), (ReferenceKind::Job, fact.job.as_deref())];
+    let others =
+        [(ReferenceKind::Mrn, fact.mrn.as_deref()), (ReferenceKind::Lrn, fact.lrn.as_deref()), (ReferenceKind::Job, fact.job.as_deref())];
     conversations.into_iter().chain(others).filter_map(|(kind, value)| value.map(|value| (kind, value)))
 }
 

@@ -149,7 +149,9 @@ fn oldest(conn: &Connection, broker: &str, state: DeliveryState) -> rusqlite::Re
             "SELECT m.created_at FROM outbox o JOIN messages m ON m.message_id = o.message_id
              WHERE o.broker = ?1 AND o.state = ?2 AND o.state <> 'queued' ORDER BY o.message_id LIMIT 1"
         }
-        DeliveryState::Dead => "SELECT created_at FROM messages WHERE broker = ?1 AND state = 'dead' AND state = ?2 ORDER BY settled_at LIMIT 1",
+        DeliveryState::Dead => {
+            "SELECT created_at FROM messages WHERE broker = ?1 AND state = 'dead' AND state = ?2 ORDER BY settled_at LIMIT 1"
+        }
         DeliveryState::Delivered | DeliveryState::Withdrawn => return Ok(None),
     };
     conn.prepare_cached(sql)?.query_row(params![broker, state.as_str()], |row| col::at(row, 0)).optional()

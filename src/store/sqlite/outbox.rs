@@ -29,11 +29,16 @@ pub(super) struct Waiting {
     pub(super) was: Option<DeliveryState>,
     pub(super) begun_at: Option<Timestamp>,
     pub(super) attempts: u32,
-    pub(super) first_attempt_at: Option<Timestamp>,
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn due(&self, broker: String, now: Timestamp, busy: HashSet<MessageId>, limit: usize) -> Result<Vec<OutboxRow>, StoreError> {
+    pub(in crate::store) async fn due(
+        &self,
+        broker: String,
+        now: Timestamp,
+        busy: HashSet<MessageId>,
+        limit: usize,
+    ) -> Result<Vec<OutboxRow>, StoreError> {
         self.read(move |conn| Ok(due(conn, &broker, now, &busy, limit)?)).await
     }
 
@@ -48,7 +53,10 @@ impl Sqlite {
 
     pub(in crate::store) async fn hasten(&self, broker: String, now: Timestamp) -> Result<(), StoreError> {
         self.write(0, move |tx| {
-            tx.run("UPDATE outbox SET due_at = ?2 WHERE broker = ?1 AND due_at > ?2 AND state IN ('queued', 'in_doubt')", params![broker, ms(now)])?;
+            tx.run(
+                "UPDATE outbox SET due_at = ?2 WHERE broker = ?1 AND due_at > ?2 AND state IN ('queued', 'in_doubt')",
+                params![broker, ms(now)],
+            )?;
             tx.wake(Wake::OUTBOX);
             Ok(())
         })
@@ -141,7 +149,7 @@ fn outbox_row(conn: &Connection, broker: &str, message: MessageId) -> rusqlite::
 /// The live part of a message; `None` when it is settled or unknown.
 pub(super) fn waiting(tx: &Tx<'_>, message: MessageId) -> rusqlite::Result<Option<Waiting>> {
     tx.row(
-        "SELECT o.broker, o.state, o.was, o.begun_at, o.attempts, o.first_attempt_at
+        "SELECT o.broker, o.state, o.was, o.begun_at, o.attempts
          FROM messages m JOIN outbox o ON o.broker = m.broker AND o.message_id = m.message_id WHERE m.message_id = ?1",
         [message.0.as_bytes()],
         |row| {
@@ -151,7 +159,6 @@ pub(super) fn waiting(tx: &Tx<'_>, message: MessageId) -> rusqlite::Result<Optio
                 was: row.get::<_, Option<String>>(2)?.and_then(|word| DeliveryState::parse(&word)),
                 begun_at: col::maybe_at(row, 3)?,
                 attempts: row.get(4)?,
-                first_attempt_at: col::maybe_at(row, 5)?,
             })
         },
     )
@@ -159,9 +166,10 @@ pub(super) fn waiting(tx: &Tx<'_>, message: MessageId) -> rusqlite::Result<Optio
 
 /// What was being sent when the process died may have arrived: it is in doubt, and the attempt counts.
 fn recover(tx: &Tx<'_>, now: Timestamp) -> Result<usize, Fail> {
-    let sending = tx.rows("SELECT broker, message_id FROM outbox WHERE state = 'sending' AND state <> 'queued' LIMIT ?1", [RECOVER_STEP], |row| {
-        Ok((row.get::<_, String>(0)?, MessageId(col::id(row, 1)?)))
-    })?;
+    let sending =
+        tx.rows("SELECT broker, message_id FROM outbox WHERE state = 'sending' AND state <> 'queued' LIMIT ?1", [RECOVER_STEP], |row| {
+            Ok((row.get::<_, String>(0)?, MessageId(col::id(row, 1)?)))
+        })?;
     for (broker, message) in &sending {
         tx.run(
             "INSERT INTO attempts (message_id, number, started_at, finished_at, outcome, spent)

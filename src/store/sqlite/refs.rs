@@ -24,14 +24,7 @@ pub(super) fn find(conn: &Connection, broker: &str, kind: ReferenceKind, value: 
 }
 
 /// Binds a reference to a message, unless another has it.
-pub(super) fn bind(
-    tx: &Tx<'_>,
-    broker: &str,
-    kind: ReferenceKind,
-    value: &str,
-    message: MessageId,
-    at: Timestamp,
-) -> Result<(), Fail> {
+pub(super) fn bind(tx: &Tx<'_>, broker: &str, kind: ReferenceKind, value: &str, message: MessageId, at: Timestamp) -> Result<(), Fail> {
     if value.is_empty() || value.len() > MAX_REFERENCE {
         return Ok(());
     }
@@ -47,7 +40,11 @@ pub(super) fn bind(
             "INSERT OR IGNORE INTO ref_conflicts (broker, kind, value, message_id, seen_at) VALUES (?1, ?2, ?3, ?4, ?5)",
             params![broker, kind.as_str(), value, message.0.as_bytes(), col::ms(at)],
         )?;
-        tracing::warn!(preclear.broker = broker, preclear.reference = kind.as_str(), "a reference came for a second message; the first keeps it");
+        tracing::warn!(
+            preclear.broker = broker,
+            preclear.reference = kind.as_str(),
+            "a reference came for a second message; the first keeps it"
+        );
     }
     Ok(())
 }

@@ -29,7 +29,12 @@ pub(super) struct MessageRow {
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn settle(&self, message: MessageId, attempt: AttemptRecord, settlement: Settlement) -> Result<(), StoreError> {
+    pub(in crate::store) async fn settle(
+        &self,
+        message: MessageId,
+        attempt: AttemptRecord,
+        settlement: Settlement,
+    ) -> Result<(), StoreError> {
         let policy = self.policy.clone();
         let bytes = attempt.reply.as_ref().map_or(0, |(_, body)| body.len());
         self.write(bytes, move |tx| settle(tx, &policy, message, &attempt, settlement)).await
@@ -147,10 +152,10 @@ fn keep_reply(tx: &Tx<'_>, row: &MessageRow, attempt: &AttemptRecord, number: i6
 
 /// A notice speaks of a message, and so of the items of a post.
 pub(super) fn link(tx: &Tx<'_>, message: MessageId, notice: NoticeId) -> Result<(), Fail> {
-    tx.run("INSERT OR IGNORE INTO notice_messages (message_id, notice_id) VALUES (?1, ?2)", params![
-        message.0.as_bytes(),
-        notice.0.as_bytes()
-    ])?;
+    tx.run(
+        "INSERT OR IGNORE INTO notice_messages (message_id, notice_id) VALUES (?1, ?2)",
+        params![message.0.as_bytes(), notice.0.as_bytes()],
+    )?;
     tx.run(
         "UPDATE notices SET post = (
            SELECT CASE WHEN min(d.post) = max(d.post) AND coalesce(notices.post, d.post) = d.post THEN d.post ELSE '*' END
@@ -173,14 +178,7 @@ fn requeue(
         "UPDATE outbox SET state = ?3, was = NULL, begun_at = NULL, due_at = ?4, attempts = attempts + ?5,
                            first_attempt_at = coalesce(first_attempt_at, ?6)
          WHERE broker = ?1 AND message_id = ?2",
-        params![
-            row.broker,
-            row.message_id.0.as_bytes(),
-            state.as_str(),
-            ms(due_at),
-            u8::from(spent_at.is_some()),
-            spent_at.map(ms)
-        ],
+        params![row.broker, row.message_id.0.as_bytes(), state.as_str(), ms(due_at), u8::from(spent_at.is_some()), spent_at.map(ms)],
     )?;
     tx.tally(&row.broker, Some(waiting.state), Some(state));
     tx.wake(Wake::OUTBOX);

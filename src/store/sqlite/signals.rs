@@ -34,8 +34,12 @@ pub(in crate::store) struct Signals {
 
 impl Signals {
     pub(super) fn send(&self, wake: Wake) {
-        let all =
-            [(Wake::OUTBOX, &self.outbox), (Wake::NOTICES, &self.notices), (Wake::EVENTS, &self.events), (Wake::DELIVERIES, &self.deliveries)];
+        let all = [
+            (Wake::OUTBOX, &self.outbox),
+            (Wake::NOTICES, &self.notices),
+            (Wake::EVENTS, &self.events),
+            (Wake::DELIVERIES, &self.deliveries),
+        ];
         for (one, sender) in all {
             if wake.0 & one.0 != 0 {
                 sender.send_modify(|count| *count = count.wrapping_add(1));

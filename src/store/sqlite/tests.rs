@@ -48,7 +48,14 @@ async fn a_full_disk_refuses_whole_transactions_and_recovers_by_itself() {
     limit(&store, pages + 4).await;
     let mut kept = 0;
     let refused = loop {
-        match store.write(0, |tx| { tx.keep(&[7; 3000])?; tx.keep(&[8; 3000])?; Ok(()) }).await {
+        match store
+            .write(0, |tx| {
+                tx.keep(&[7; 3000])?;
+                tx.keep(&[8; 3000])?;
+                Ok(())
+            })
+            .await
+        {
             Ok(()) => kept += 2,
             Err(error) => break error,
         }
@@ -57,7 +64,13 @@ async fn a_full_disk_refuses_whole_transactions_and_recovers_by_itself() {
     assert!(matches!(refused, StoreError::Unavailable(_)), "{refused:?}");
     assert_eq!(bodies(&store).await, kept, "what was refused is not there, not even half");
     limit(&store, 1_000_000).await;
-    store.write(0, |tx| { tx.keep(&[7; 3000])?; Ok(()) }).await.expect("space is back");
+    store
+        .write(0, |tx| {
+            tx.keep(&[7; 3000])?;
+            Ok(())
+        })
+        .await
+        .expect("space is back");
     store.check().await.expect("ready again");
     assert_eq!(bodies(&store).await, kept + 1);
     store.close().await;

@@ -24,17 +24,15 @@ fn record(tx: &Tx<'_>, post: &str, item_id: S10, event: &TrackingEvent) -> Resul
         |row| row.get::<_, [u8; 16]>(0),
     )?;
     let Some(declaration) = newest else { return Ok(false) };
-    tx.run("INSERT OR REPLACE INTO tracking (declaration_id, at, event, office) VALUES (?1, ?2, ?3, ?4)", params![
-        declaration,
-        ms(event.at),
-        event.event,
-        event.office
-    ])?;
+    tx.run(
+        "INSERT OR REPLACE INTO tracking (declaration_id, at, event, office) VALUES (?1, ?2, ?3, ?4)",
+        params![declaration, ms(event.at), event.event, event.office],
+    )?;
     if event.event == ARRIVAL {
-        tx.run("UPDATE declarations SET arrived_at = coalesce(min(arrived_at, ?2), ?2) WHERE declaration_id = ?1", params![
-            declaration,
-            ms(event.at)
-        ])?;
+        tx.run(
+            "UPDATE declarations SET arrived_at = coalesce(min(arrived_at, ?2), ?2) WHERE declaration_id = ?1",
+            params![declaration, ms(event.at)],
+        )?;
     }
     Ok(true)
 }

@@ -35,7 +35,12 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn messages(&self, post: String, id: DeclarationId, with_content: bool) -> Result<Option<MessagesView>, StoreError> {
+    pub(in crate::store) async fn messages(
+        &self,
+        post: String,
+        id: DeclarationId,
+        with_content: bool,
+    ) -> Result<Option<MessagesView>, StoreError> {
         self.read(move |conn| {
             let sql = "SELECT 1 FROM declarations WHERE declaration_id = ?1 AND post = ?2";
             if conn.prepare_cached(sql)?.query_row(params![id.0.as_bytes(), post], |_| Ok(())).optional()?.is_none() {

@@ -83,10 +83,7 @@ impl Sqlite {
 
     pub(in crate::store) async fn end_subscription(&self, id: SubscriptionId, state: &'static str) -> Result<(), StoreError> {
         self.write(0, move |tx| {
-            tx.run("UPDATE subscriptions SET state = ?2 WHERE subscription_id = ?1 AND state = 'active'", params![
-                id.0.as_bytes(),
-                state
-            ])?;
+            tx.run("UPDATE subscriptions SET state = ?2 WHERE subscription_id = ?1 AND state = 'active'", params![id.0.as_bytes(), state])?;
             Ok(())
         })
         .await
@@ -206,12 +203,16 @@ struct Target {
     secret: Vec<u8>,
 }
 
-fn due(conn: &Connection, turn: usize, now: Timestamp, busy: &HashSet<(SubscriptionId, i64)>, limit: usize) -> rusqlite::Result<Vec<DeliveryRow>> {
+fn due(
+    conn: &Connection,
+    turn: usize,
+    now: Timestamp,
+    busy: &HashSet<(SubscriptionId, i64)>,
+    limit: usize,
+) -> rusqlite::Result<Vec<DeliveryRow>> {
     let mut targets: Vec<Target> = conn
         .prepare_cached("SELECT subscription_id, post, url, secret FROM subscriptions WHERE state = 'active' ORDER BY subscription_id")?
-        .query_map([], |row| {
-            Ok(Target { id: SubscriptionId(col::id(row, 0)?), post: row.get(1)?, url: row.get(2)?, secret: row.get(3)? })
-        })?
+        .query_map([], |row| Ok(Target { id: SubscriptionId(col::id(row, 0)?), post: row.get(1)?, url: row.get(2)?, secret: row.get(3)? }))?
         .collect::<Result<_, _>>()?;
     if !targets.is_empty() {
         let first = turn % targets.len();
@@ -275,11 +276,10 @@ fn settle(tx: &Tx<'_>, id: SubscriptionId, position: i64, settlement: &DeliveryS
             )?;
         }
         DeliverySettlement::Done | DeliverySettlement::GiveUp => {
-            tx.run("DELETE FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2 AND position = ?3", params![
-                id.0.as_bytes(),
-                item,
-                position
-            ])?;
+            tx.run(
+                "DELETE FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2 AND position = ?3",
+                params![id.0.as_bytes(), item, position],
+            )?;
             let woken = tx.run(
                 "UPDATE deliveries SET due_at = ?3 WHERE subscription_id = ?1 AND item_id = ?2 AND due_at IS NULL
                  AND position = (SELECT min(position) FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2)",

@@ -1,0 +1,9 @@
+//! The store from outside: what is kept, in which order, and what a crash leaves.
+#![allow(clippy::disallowed_methods, reason = "a test program of its own, against real time and a real disk")]
+
+mod crash;
+mod events;
+mod intake;
+mod lane;
+mod notices;
+mod rig;
