@@ -39,7 +39,11 @@ fn copy(name: &str) -> PathBuf {
         for entry in std::fs::read_dir(from).expect("folder") {
             let entry = entry.expect("entry");
             let target = to.join(entry.file_name());
-            if entry.path().is_dir() { walk(&entry.path(), &target) } else { std::fs::copy(entry.path(), target).map(|_| ()).expect("copied") }
+            if entry.path().is_dir() {
+                walk(&entry.path(), &target)
+            } else {
+                std::fs::copy(entry.path(), target).map(|_| ()).expect("copied")
+            }
         }
     }
     let target = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);

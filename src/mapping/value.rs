@@ -246,7 +246,7 @@ impl Ty {
     /// The word for it in a fault.
     pub(super) fn noun(&self) -> &'static str {
         match self {
-            Self::Any => "anything",
+            Self::Any => "a value",
             Self::Text | Self::Choice(_) => "a text",
             Self::Int => "a whole number",
             Self::Dec => "a number",

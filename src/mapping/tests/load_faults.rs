@@ -1,5 +1,7 @@
 //! Planted faults: all found in one load, each with its place.
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn faults(files: &Files) -> Vec<String> {
@@ -60,7 +62,7 @@ fn all_faults_of_a_mapping_are_told_at_once_with_their_places() {
         "test/notices.toml:8:1: unknown key lnr (did you mean lrn?)",
         "test/notices.toml:9:21: a ] is expected",
         "test/notices.toml:10:41: a form of an instant is 304, 102 or iso",
-        "test/notices.toml:13:11: one of: registered, accepted, held, documents_required, duties_due, released, cleared, rejected, cancelled, seized, returned, destroyed (did you mean accepted?)",
+        "test/notices.toml:13:11: one of: pending, submitted, registered, accepted, documents_required, duties_due, held, detained, released, cleared, rejected, returned, seized, destroyed, cancelled (did you mean accepted?)",
         "test/notices.toml:17:1: this row is never used: a row before it fits whenever it does",
         "test/amendmant.xml:0:0: a mapping has no such file (did you mean amendment.xml?)",
     ];
@@ -179,4 +181,33 @@ fn settings_are_checked_all_at_once() {
 fn the_page_has_the_table_of_functions() {
     let page = include_str!("../../../docs/MAPPING.md");
     assert!(page.contains(&functions::table()), "docs/MAPPING.md needs this table:\n{}", functions::table());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is no mapping is refused or means something, but never ends the process.
+    #[test]
+    fn no_text_of_an_author_panics(
+        tokens in prop::collection::vec(
+            prop::sample::select(vec![
+                "item_id", "contents", "sender", ".", "name", "[", "]", "0", "1.5", "(", ")", "|", "join", "sum", "'value.amount'", "'x'", ",", "+", "-", "*",
+                "/", "~", "==", "<", "in", "not", "and", "or", "if", "else", "is", "defined", ":", "{", "}", "\u{e9}", "\\", "'", "date", "'%Y%'", "code", "none",
+            ]),
+            0..25,
+        ),
+        at in 0usize..20_000,
+        junk in "[<>&;'\"{}a\u{e9} ]{0,4}",
+    ) {
+        let declaration = declaration();
+        if let Ok(condition) = Condition::compile(&tokens.join(" ")) {
+            let _ = condition.matches(&declaration, PostContext::default());
+        }
+        let shipped = include_str!("../../../mappings/hmrc-cds/declaration.xml");
+        let mut place = at % shipped.len();
+        while !shipped.is_char_boundary(place) {
+            place -= 1;
+        }
+        let _ = Mapping::load(&files(&format!("{}{junk}{}", &shipped[..place], &shipped[place..])));
+    }
 }

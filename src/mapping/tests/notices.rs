@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::mapping::dom::Dom;
+use crate::mapping::find::{Finder, Found};
 use crate::mapping::reading::instant;
 use crate::mapping::rules::TimeForm;
-use crate::mapping::xpath::{self, Finder, Found};
+use crate::mapping::xpath;
 
 fn cds() -> (std::sync::Arc<Mapping>, std::sync::Arc<Files>) {
     let (registry, _) = Registry::load(&Source::Embedded);

@@ -22,7 +22,10 @@ fn templates_write_what_the_page_says() {
             "<L p:each=\"l in contents\" p:let-d=\"l.description\" p:if=\"l.net_weight_g\" n=\"{position}/{last}\">{d}</L>",
             "<L n=\"1/3\">Socks</L><L n=\"3/3\">Cup</L>",
         ),
-        ("<p:group p:each=\"s in sender.street\"><A>{s}</A><B>{position}</B></p:group>", "<A>12 Jong-ro</A><B>1</B><A>Jongno-gu</A><B>2</B>"),
+        (
+            "<p:group p:each=\"s in sender.street\"><A>{s}</A><B>{position}</B></p:group>",
+            "<A>12 Jong-ro</A><B>1</B><A>Jongno-gu</A><B>2</B>",
+        ),
         (
             "<p:group p:each=\"l in contents\"><p:group p:each=\"t in l.tariff_codes\" p:if=\"position == last\"><A>{t.code}</A></p:group></p:group>",
             "<A>0902300090</A>",
@@ -60,12 +63,17 @@ fn what_is_missing_is_told_with_the_field_of_the_declaration() {
             "<p:check that=\"false\" code=\"all\" field=\"contents[].value.amount\">No.</p:check>",
             vec!["/contents/0/value/amount all", "/contents/1/value/amount all", "/contents/2/value/amount all"],
         ),
-        ("<A>{sender.company}</A><B>{recipient.company}</B>", vec!["/sender/company mapping_missing", "/recipient/company mapping_missing"]),
+        (
+            "<A>{sender.company}</A><B>{recipient.company}</B>",
+            vec!["/sender/company mapping_missing", "/recipient/company mapping_missing"],
+        ),
     ] {
         assert_eq!(made(inner).expect_err(inner), expected, "{inner}");
     }
     let faults = render(&mapping("<A><B c=\"{sender.company}\"/></A>"), &declaration()).expect_err("fault");
     assert_eq!(faults[0].detail, "A/B/@c needs a value: a text");
+    let faults = render(&mapping("<A>{sender.region or settings.limit | decimals(2)}</A>"), &declaration()).expect_err("fault");
+    assert_eq!(faults[0].detail, "A needs a value: a value, the operator's setting limit");
 }
 
 #[test]
