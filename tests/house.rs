@@ -29,7 +29,10 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("ops", STATION),
     (
         "http",
-        &["callback", "config", "domain", "error", "forward", "intake", "mapping", "metrics", "net", "ops", "prepare", "store", "tracking"],
+        &[
+            "callback", "config", "domain", "error", "forward", "intake", "mapping", "metrics", "net", "ops", "pki", "prepare", "store",
+            "tracking", "catalog",
+        ],
     ),
     ("sandbox", &["config", "domain", "error", "mapping", "metrics", "net", "pki", "tracking"]),
     (
@@ -153,8 +156,10 @@ fn imports(source: &Source) -> BTreeSet<String> {
                 Some(group) => top_level(group).into_iter().map(word).collect(),
                 None => vec![word(rest)],
             };
+            // An inner `mod { }` goes up once more than its file: a step up counts when it ends at a part.
+            let names = names.into_iter().filter(|name| root == "crate::" || ALL.contains(name));
             // Macros of the domain stand at the crate's root.
-            found.extend(names.into_iter().map(|name| if ["record", "choice"].contains(&name) { "domain" } else { name }.to_owned()));
+            found.extend(names.map(|name| if ["record", "choice"].contains(&name) { "domain" } else { name }.to_owned()));
         }
     }
     found.remove("");

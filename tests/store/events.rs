@@ -75,7 +75,7 @@ async fn a_webhook_waits_for_the_earlier_event_of_its_item_and_for_no_other() {
     rig.accept(&two).await;
     let (all, few) = (subscription(&[]), subscription(&["clearance.rel*"]));
     for new in [&all, &few] {
-        assert!(rig.store.add_subscription(new.clone()).await.expect("add"));
+        assert!(rig.store.add_subscription(new.clone(), 10).await.expect("add"));
     }
     let mut signal = rig.store.subscribe_deliveries();
     tell(&rig, &one, 1, C::Accepted).await;
@@ -95,10 +95,12 @@ async fn a_webhook_waits_for_the_earlier_event_of_its_item_and_for_no_other() {
     settle(all.subscription_id, 1, DeliverySettlement::GiveUp).await.expect("settle");
     assert_eq!(at(&due(&rig, 199).await, all.subscription_id), [2]);
 
-    assert!(rig.store.queue_test_event(POST, few.subscription_id).await.expect("test"));
-    assert!(!rig.store.queue_test_event("JPA", few.subscription_id).await.expect("test"));
+    let (event, json) = (EventId::new(), r#"{"type":"webhook.test"}"#.to_owned());
+    assert!(rig.store.queue_test_event(POST, few.subscription_id, event, json.clone()).await.expect("test"));
+    assert!(!rig.store.queue_test_event("JPA", few.subscription_id, event, json.clone()).await.expect("test"));
+    assert!(!rig.store.add_subscription(subscription(&[]), 2).await.expect("add"), "a post has no more than it may");
     let test = due(&rig, 99).await.into_iter().find(|r| r.position < 0).expect("the test is due");
-    assert!(test.json.contains(r#""type":"test""#) && EventId::parse(&test.event_id).is_some());
+    assert_eq!((test.json, EventId::parse(&test.event_id)), (json, Some(event)));
     settle(few.subscription_id, test.position, DeliverySettlement::Done).await.expect("settle");
     settle(few.subscription_id, 2, DeliverySettlement::Gone).await.expect("settle");
     assert!(at(&due(&rig, 999).await, few.subscription_id).is_empty());
@@ -106,7 +108,7 @@ async fn a_webhook_waits_for_the_earlier_event_of_its_item_and_for_no_other() {
     assert!(rig.store.remove_subscription(POST, all.subscription_id).await.expect("remove"));
     assert!(!rig.store.remove_subscription(POST, all.subscription_id).await.expect("remove"));
     assert_eq!(rig.store.purge_deliveries().await.expect("purge"), 2);
-    assert_eq!(rig.store.next_delivery_due().await.expect("read"), None);
+    assert_eq!(rig.store.next_delivery_due(start()).await.expect("read"), None);
     rig.end().await;
 }
 
@@ -114,14 +116,14 @@ async fn a_webhook_waits_for_the_earlier_event_of_its_item_and_for_no_other() {
 async fn one_subscription_brings_only_its_share() {
     let rig = Rig::new("share").await;
     let first = subscription(&[]);
-    rig.store.add_subscription(first.clone()).await.expect("add");
+    rig.store.add_subscription(first.clone(), 10).await.expect("add");
     for number in 1..=40u8 {
         let new = declaration(u32::from(number));
         rig.accept(&new).await;
         tell(&rig, &new, number, C::Accepted).await;
     }
     let second = subscription(&[]);
-    rig.store.add_subscription(second.clone()).await.expect("add");
+    rig.store.add_subscription(second.clone(), 10).await.expect("add");
     let new = declaration(99);
     rig.accept(&new).await;
     tell(&rig, &new, 99, C::Accepted).await;

@@ -19,10 +19,10 @@ async fn a_notice_before_the_answer_to_its_submission_is_read_again() {
     let mut notices = rig.store.subscribe_notices();
     let notice = rig.notice(1, Some("conv-1")).await;
     changed(&mut notices).await;
-    assert_eq!(rig.store.notices_to_read(10).await.expect("read").len(), 1);
+    assert_eq!(rig.store.notices_to_read(Vec::new(), 10).await.expect("read").len(), 1);
     let reading = read(vec![Fact { mrn: Some("26GB1".to_owned()), ..fact(C::Accepted, later(50)) }]);
     assert_eq!(rig.store.settle_notice(notice, reading.clone()).await.expect("settle"), NoticeResult::Orphan);
-    assert!(rig.store.notices_to_read(10).await.expect("read").is_empty());
+    assert!(rig.store.notices_to_read(Vec::new(), 10).await.expect("read").is_empty());
     assert_eq!(rig.store.parked_notices(Some(NoticeResult::Orphan), 10).await.expect("read").len(), 1);
 
     notices.mark_unchanged();
@@ -31,7 +31,7 @@ async fn a_notice_before_the_answer_to_its_submission_is_read_again() {
     let references = vec![(ReferenceKind::Conversation, "conv-1".to_owned())];
     rig.store.settle(message, attempt(), Settlement::Delivered { references, facts: Vec::new() }).await.expect("settle");
     changed(&mut notices).await;
-    let again = rig.store.notices_to_read(10).await.expect("read");
+    let again = rig.store.notices_to_read(Vec::new(), 10).await.expect("read");
     assert_eq!(again[0].notice_id, notice);
     assert_eq!(rig.store.settle_notice(notice, reading).await.expect("settle"), NoticeResult::Applied);
     assert!(rig.store.parked_notices(None, 10).await.expect("read").is_empty());
@@ -58,7 +58,7 @@ async fn repeats_are_dropped_and_a_second_reading_answers_the_first() {
     let lrn = new.filings[0].messages[0].lrn.clone();
     let first = rig.notice(1, None).await;
     rig.notice(1, None).await;
-    assert_eq!(rig.store.notices_to_read(10).await.expect("read").len(), 1, "one key, one notice");
+    assert_eq!(rig.store.notices_to_read(Vec::new(), 10).await.expect("read").len(), 1, "one key, one notice");
     let reading = read(vec![Fact { lrn: Some(lrn.clone()), ..fact(C::Accepted, later(50)) }]);
     for _ in 0..2 {
         assert_eq!(rig.store.settle_notice(first, reading.clone()).await.expect("settle"), NoticeResult::Applied);

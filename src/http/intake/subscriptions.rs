@@ -39,7 +39,7 @@ pub(super) const ROUTES: &[Route] = &[
         .refuses(&[Code::NotFound, Code::StoreUnavailable, Code::Overloaded, Code::Draining]),
     Route::new(Method::Post, "/v1/subscriptions/{subscription_id}/test", "Send a test event", || web::post().to(test))
         .answers(&[Answer::new(202, "Queued.", OBJECT)])
-        .refuses(&[Code::NotFound, Code::StoreUnavailable, Code::Overloaded, Code::Draining]),
+        .refuses(&[Code::BadHeader, Code::RequestTimeout, Code::NotFound, Code::BodyTooLarge, Code::StoreUnavailable, Code::Overloaded, Code::Draining]),
 ];
 
 async fn create(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -> HttpResponse {
@@ -72,9 +72,11 @@ async fn delete(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse 
     answer(&request, outcome.await)
 }
 
-async fn test(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
+async fn test(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -> HttpResponse {
     let outcome = async {
         let post = state.authenticate(&request)?;
+        // Nothing is asked of the body; read, so that the connection can go on.
+        body::read(&request, payload, SMALL_BODY).await?;
         let queued = state.subscriptions.test(&post.code, path_parameter(&request, "subscription_id")).await?;
         Ok(json(StatusCode::ACCEPTED, &queued))
     };

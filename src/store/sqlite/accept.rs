@@ -8,9 +8,9 @@ use jiff::Span;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col;
+use super::job::{Fail, Tx};
 use super::refs;
 use super::signals::Wake;
-use super::writer::{Fail, Tx};
 use super::{Sqlite, StoreError};
 use crate::domain::delivery::DeliveryState;
 use crate::domain::fact::ReferenceKind;

@@ -7,11 +7,11 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col::{self, ms};
+use super::job::{Fail, Told, Tx};
 use super::refs;
 use super::settle::MessageRow;
 use super::signals::Wake;
 use super::webhooks::fan_out;
-use super::writer::{Fail, Told, Tx};
 use super::{Policy, Sqlite, StoreError};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::{Fact, ReferenceKind, Track};

@@ -9,10 +9,10 @@ use sha2::{Digest, Sha256};
 
 use super::col::{self, ms};
 use super::events::merge_facts;
+use super::job::{Fail, Tx};
 use super::refs;
 use super::settle::{delivered_by_verdict, link, message, refused_later};
 use super::signals::Wake;
-use super::writer::{Fail, Tx};
 use super::{Policy, Sqlite, StoreError};
 use crate::domain::fact::{Fact, ReferenceKind};
 use crate::domain::ids::{MessageId, NoticeId};

@@ -9,8 +9,8 @@ use std::collections::HashSet;
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col::{self, ms};
+use super::job::{Fail, Tx};
 use super::signals::Wake;
-use super::writer::{Fail, Tx};
 use super::{Sqlite, StoreError};
 use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId};

@@ -11,7 +11,7 @@ use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
 use super::health::Health;
-use super::writer::Fail;
+use super::job::Fail;
 use crate::store::StoreError;
 
 /// Read-only connections of one store.

@@ -7,8 +7,8 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col;
+use super::job::{Fail, Tx};
 use super::signals::Wake;
-use super::writer::{Fail, Tx};
 use crate::domain::fact::{Fact, ReferenceKind};
 use crate::domain::ids::{MessageId, NoticeId};
 use crate::domain::time::Timestamp;

@@ -6,10 +6,10 @@ use sha2::{Digest, Sha256};
 
 use super::col::{self, ms};
 use super::events::merge_facts;
+use super::job::{Fail, Tx};
 use super::outbox::{self, Waiting};
 use super::refs;
 use super::signals::Wake;
-use super::writer::{Fail, Tx};
 use super::{Policy, Sqlite, StoreError, events};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::Fact;

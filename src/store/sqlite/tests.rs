@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Sqlite;
-use super::writer::Fail;
+use super::job::Fail;
 use crate::domain::time::{FixedClock, from_millis};
 use crate::store::{StoreError, StoreOptions};
 

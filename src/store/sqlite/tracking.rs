@@ -3,7 +3,7 @@
 use rusqlite::params;
 
 use super::col::ms;
-use super::writer::{Fail, Tx};
+use super::job::{Fail, Tx};
 use super::{Sqlite, StoreError};
 use crate::domain::ids::S10;
 use crate::store::told::TrackingEvent;

@@ -4,8 +4,8 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::col;
 use super::events::{references, state};
+use super::job::Fail;
 use super::ops::hex;
-use super::writer::Fail;
 use super::{Sqlite, StoreError};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::Track;

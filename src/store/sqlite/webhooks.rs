@@ -11,8 +11,8 @@ use rusqlite::{Connection, OptionalExtension, params};
 use serde_json::json;
 
 use super::col::{self, ms};
+use super::job::{Fail, Tx};
 use super::signals::Wake;
-use super::writer::{Fail, Tx};
 use super::{Sqlite, StoreError};
 use crate::domain::ids::{EventId, SubscriptionId};
 use crate::domain::masked::Masked;

@@ -1,0 +1,259 @@
+//! Jobs and where they wait: what a job may do to a transaction, how it is answered, in which order
+//! jobs are taken.
+//!
+//! Two queues: intake is refused when too much waits; everything else (attempts, notices, webhooks)
+//! waits for its place instead, and the writer takes from both in turn, so that neither a flood of
+//! declarations nor a flood of callbacks stops the other.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use rusqlite::{Connection, OptionalExtension, Params, Row};
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::health::Health;
+use super::signals::Wake;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::fact::Track;
+use crate::store::StoreError;
+
+/// Bytes of bodies that may wait for their commit.
+const MAX_WAITING_BYTES: usize = 256 * 1024 * 1024;
+
+/// Why a job came to nothing.
+#[derive(Debug)]
+pub(super) enum Fail {
+    /// The database.
+    Sql(rusqlite::Error),
+    /// A row that cannot be, or a row that is missing.
+    Fault(&'static str),
+}
+
+impl From<rusqlite::Error> for Fail {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sql(error)
+    }
+}
+
+/// The transaction as a job sees it.
+pub(super) struct Tx<'a> {
+    /// The writing connection, inside a savepoint.
+    pub(super) conn: &'a Connection,
+    pub(super) wake: Cell<Wake>,
+    pub(super) tally: RefCell<Vec<(String, DeliveryState, i64)>>,
+    pub(super) told: RefCell<Vec<Told>>,
+}
+
+impl<'a> Tx<'a> {
+    pub(super) fn new(conn: &'a Connection) -> Self {
+        Self { conn, wake: Cell::new(Wake::default()), tally: RefCell::default(), told: RefCell::default() }
+    }
+
+    /// Runs one statement; the number of changed rows.
+    pub(super) fn run(&self, sql: &'static str, params: impl Params) -> rusqlite::Result<usize> {
+        self.conn.prepare_cached(sql)?.execute(params)
+    }
+
+    /// Reads at most one row.
+    pub(super) fn row<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnOnce(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Option<T>> {
+        self.conn.prepare_cached(sql)?.query_row(params, read).optional()
+    }
+
+    /// Reads all rows; the statement bounds them.
+    pub(super) fn rows<T>(
+        &self,
+        sql: &'static str,
+        params: impl Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> rusqlite::Result<Vec<T>> {
+        self.conn.prepare_cached(sql)?.query_map(params, read)?.collect()
+    }
+
+    /// Keeps bytes; their id.
+    pub(super) fn keep(&self, bytes: &[u8]) -> rusqlite::Result<i64> {
+        self.run("INSERT INTO bodies (bytes) VALUES (?1)", [bytes])?;
+        Ok(self.conn.last_insert_rowid())
+    }
+
+    /// Wakes these after the commit.
+    pub(super) fn wake(&self, wake: Wake) {
+        self.wake.set(self.wake.get() | wake);
+    }
+
+    /// Counts an event, after the commit.
+    pub(super) fn tell(&self, told: Told) {
+        self.told.borrow_mut().push(told);
+    }
+
+    /// Counts a message from one state to another; `None` is before its first or after its last.
+    pub(super) fn tally(&self, broker: &str, from: Option<DeliveryState>, to: Option<DeliveryState>) {
+        let mut tally = self.tally.borrow_mut();
+        for (state, by) in [(from, -1), (to, 1)] {
+            if let Some(state) = state {
+                tally.push((broker.to_owned(), state, by));
+            }
+        }
+    }
+}
+
+/// An event that was written, for the metrics.
+pub(super) struct Told {
+    pub(super) track: Track,
+    /// New status; `delivery` for what happened to a message.
+    pub(super) status: &'static str,
+    /// Broker, when customs decided for the first time.
+    pub(super) broker: Option<String>,
+    /// Seconds since the declaration came.
+    pub(super) took: f64,
+}
+
+impl Told {
+    pub(super) fn count(self) {
+        metrics::counter!("preclear_events_total", "track" => self.track.as_str(), "status" => self.status).increment(1);
+        if let Some(broker) = self.broker {
+            metrics::histogram!("preclear_decision_seconds", "broker" => broker).record(self.took);
+        }
+    }
+}
+
+/// Tells the one who asked, after the commit; the fault, when the commit came to nothing.
+pub(super) type Finish = Box<dyn FnOnce(Option<StoreError>) + Send>;
+/// Runs the job: how to answer it, and whether its changes stand.
+pub(super) type Run = Box<dyn FnOnce(&Tx<'_>, &Health) -> (Finish, bool) + Send>;
+
+/// A job on its way to the writer.
+pub(super) struct Job {
+    pub(super) run: Run,
+    pub(super) refuse: Finish,
+    pub(super) bytes: usize,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl Job {
+    /// A job and where its answer goes.
+    pub(super) fn new<T: Send + 'static>(
+        bytes: usize,
+        place: Option<OwnedSemaphorePermit>,
+        work: impl FnOnce(&Tx<'_>) -> Result<T, Fail> + Send + 'static,
+    ) -> (Self, tokio::sync::oneshot::Receiver<Result<T, StoreError>>) {
+        let (sender, answer) = tokio::sync::oneshot::channel();
+        let sender = Arc::new(Mutex::new(Some(sender)));
+        let send = move |result: Result<T, StoreError>| {
+            if let Some(sender) = lock(&sender).take() {
+                // Nobody waits any more when the request was given up; the job stands all the same.
+                drop(sender.send(result));
+            }
+        };
+        let refuse = send.clone();
+        let run = move |tx: &Tx<'_>, health: &Health| -> (Finish, bool) {
+            let result = catch_unwind(AssertUnwindSafe(|| work(tx))).unwrap_or(Err(Fail::Fault("a job panicked")));
+            let stands = result.is_ok();
+            let result = result.map_err(|fail| match fail {
+                Fail::Sql(error) => health.judge(&error),
+                Fail::Fault(what) => StoreError::Fault(what.to_owned()),
+            });
+            (Box::new(move |fault| send(fault.map_or(result, Err))), stands)
+        };
+        let refuse: Finish = Box::new(move |fault| refuse(Err(fault.unwrap_or(StoreError::Closing))));
+        (Self { run: Box::new(run), refuse, bytes, _place: place }, answer)
+    }
+}
+
+#[derive(Default)]
+struct Waiting {
+    intake: VecDeque<Job>,
+    inner: VecDeque<Job>,
+    bytes: usize,
+    turn: bool,
+    closing: bool,
+}
+
+/// What waits for the writer.
+pub(super) struct Queue {
+    waiting: Mutex<Waiting>,
+    ready: Condvar,
+    max_intake: usize,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Queue {
+    pub(super) fn new(max_intake: usize) -> Self {
+        Self { waiting: Mutex::default(), ready: Condvar::new(), max_intake }
+    }
+
+    /// Puts a job of intake in line, or refuses it when too much waits.
+    pub(super) fn offer(&self, job: Job) -> Result<(), StoreError> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.closing {
+            return Err(StoreError::Closing);
+        }
+        if waiting.intake.len() >= self.max_intake || waiting.bytes.saturating_add(job.bytes) > MAX_WAITING_BYTES {
+            return Err(StoreError::Overloaded);
+        }
+        waiting.bytes += job.bytes;
+        waiting.intake.push_back(job);
+        drop(waiting);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Puts a job in line that already has its place.
+    pub(super) fn push(&self, job: Job) -> Result<(), StoreError> {
+        let mut waiting = lock(&self.waiting);
+        if waiting.closing {
+            return Err(StoreError::Closing);
+        }
+        waiting.bytes += job.bytes;
+        waiting.inner.push_back(job);
+        drop(waiting);
+        self.ready.notify_one();
+        Ok(())
+    }
+
+    /// Lets the writer finish what waits and end.
+    pub(super) fn close(&self) {
+        lock(&self.waiting).closing = true;
+        self.ready.notify_all();
+    }
+
+    fn take_from(waiting: &mut Waiting) -> Option<Job> {
+        waiting.turn = !waiting.turn;
+        let job = if waiting.turn {
+            waiting.inner.pop_front().or_else(|| waiting.intake.pop_front())
+        } else {
+            waiting.intake.pop_front().or_else(|| waiting.inner.pop_front())
+        };
+        if let Some(job) = &job {
+            waiting.bytes = waiting.bytes.saturating_sub(job.bytes);
+        }
+        job
+    }
+
+    /// The next job; `None` when the queue is closed and empty.
+    pub(super) fn wait(&self) -> Option<Job> {
+        let mut waiting = lock(&self.waiting);
+        loop {
+            if let Some(job) = Self::take_from(&mut waiting) {
+                return Some(job);
+            }
+            if waiting.closing {
+                return None;
+            }
+            waiting = self.ready.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    pub(super) fn try_take(&self) -> Option<Job> {
+        Self::take_from(&mut lock(&self.waiting))
+    }
+}
