@@ -118,12 +118,13 @@ fn fault(error: LaneError) -> OpsFault {
 
 fn lane(status: LaneStatus) -> Lane {
     let (state, breaker) = match status.state {
-        LaneState::Ready | LaneState::Stopping => (source::LaneState::Running, BreakerState::Closed),
+        LaneState::Ready => (source::LaneState::Running, BreakerState::Closed),
+        LaneState::Stopping => (source::LaneState::Stopping, BreakerState::Closed),
         LaneState::Paused => (source::LaneState::Paused, BreakerState::Closed),
         LaneState::Disabled => (source::LaneState::Disabled, BreakerState::Closed),
         LaneState::Open => (source::LaneState::BreakerOpen, BreakerState::Open),
         LaneState::HalfOpen => (source::LaneState::BreakerOpen, BreakerState::HalfOpen),
-        LaneState::Held => (source::LaneState::Running, BreakerState::Closed),
+        LaneState::Held => (source::LaneState::Held, BreakerState::Closed),
     };
     Lane {
         broker: status.broker,
