@@ -60,7 +60,7 @@ pub async fn page(request: HttpRequest, state: Data<OpsState>) -> HttpResponse {
             .insert_header((REFERRER_POLICY, "same-origin"))
             .body(page.html(&state).into_string())
     });
-    answer(&request, outcome.map_err(Into::into))
+    answer(&request, outcome)
 }
 
 async fn gather(request: &HttpRequest, state: &OpsState) -> Result<Page, ApiError> {

@@ -133,7 +133,7 @@ fn limit(query: &Query<'_>) -> u32 {
 }
 
 pub(super) async fn mappings(request: HttpRequest, state: Data<OpsState>) -> HttpResponse {
-    answer(&request, no_query(&request).map(|()| json(&mapping_list(&state))).map_err(Into::into))
+    answer(&request, no_query(&request).map(|()| json(&mapping_list(&state))))
 }
 
 fn mapping_list(state: &OpsState) -> MappingList {
