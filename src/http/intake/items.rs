@@ -18,11 +18,11 @@ use crate::store::TrackingEvent;
 const STATUS: &[Content] = &[Content::json(schema::object)];
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::new(Method::Get, "/v1/items/{item_id}", "Latest status of an item", || web::get().to(show))
+    Route::new(Method::Get, "/v1/items/{item_id}", "Latest status of an item", || web::to(show))
         .described("The newest posting of the S10 id; the same object as that of the declaration.")
         .answers(&[Answer::new(200, "Its three states, broker, references and history.", STATUS)])
-        .refuses(&[Code::NotFound, Code::StoreUnavailable]),
-    Route::new(Method::Post, "/v1/items/{item_id}/tracking", "Tell what was seen physically", || web::post().to(track))
+        .refuses(&[Code::BadQuery, Code::NotFound, Code::StoreUnavailable]),
+    Route::new(Method::Post, "/v1/items/{item_id}/tracking", "Tell what was seen physically", || web::to(track))
         .described("EMSEVT events of the item. Destination-leg events are proposed only once the arrival (EMD) was told here.")
         .takes("The event.", &[Content::json(schema::record::<Sighting>)])
         .answers(&[Answer::new(202, "Stored.", STATUS)])

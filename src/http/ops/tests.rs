@@ -215,6 +215,10 @@ async fn post(bench: &Bench, uri: &str, kind: &str, body: &str) -> Seen {
     send(bench, if kind.is_empty() { request } else { request.insert_header(("content-type", kind)) }).await
 }
 
+fn method_of(route: &routes::Route) -> HttpMethod {
+    HttpMethod::from_bytes(route.method.as_str().as_bytes()).expect("a method")
+}
+
 /// Every row, asked as it wants to be, answers a status and a content type that it documents.
 #[actix_web::test]
 async fn every_route_answers_what_its_row_says() {
@@ -224,14 +228,17 @@ async fn every_route_answers_what_its_row_says() {
         if route.path == "/v1/notices" {
             uri.push_str("?state=orphan");
         }
-        let method = HttpMethod::from_bytes(route.method.as_str().as_bytes()).expect("a method");
-        let seen = send(&bench, TestRequest::with_uri(&uri).method(method)).await;
+        let seen = send(&bench, TestRequest::with_uri(&uri).method(method_of(route))).await;
         let answer = route.answers.iter().find(|answer| answer.status == seen.status);
         let answer = answer.unwrap_or_else(|| panic!("{uri}: {} is not documented: {}", seen.status, seen.text));
         let media = seen.header("content-type").split(';').next().unwrap_or_default().to_owned();
         assert!(answer.contents.iter().any(|content| content.media == media), "{uri}: {media} is not documented");
         assert_eq!(seen.header("x-content-type-options"), "nosniff");
         assert_eq!(seen.header("x-conversation-id").len(), 36);
+        let separator = if uri.contains('?') { '&' } else { '?' };
+        let odd = send(&bench, TestRequest::with_uri(&format!("{uri}{separator}nonsense=1")).method(method_of(route))).await;
+        let refused = TABLE.refusals(route).iter().any(|code| code.status() == odd.status);
+        assert!(refused || odd.status == seen.status, "{uri}: {} is not documented", odd.status);
     }
 }
 
