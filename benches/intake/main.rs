@@ -18,6 +18,10 @@ use std::time::Duration;
 
 use load::{Load, Result};
 
+/// The product's own, for both sides.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const CONNECTIONS: usize = 64;
 
 fn setting(name: &str, default: u64) -> u64 {
