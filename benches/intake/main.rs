@@ -9,6 +9,7 @@
 //! ```sh
 //! cargo bench --bench intake            # PRECLEAR_BENCH_SECONDS=5 PRECLEAR_BENCH_ROUNDS=5
 //! ```
+#![allow(clippy::disallowed_methods, reason = "a load against real time")]
 
 mod baseline;
 mod gateway;
