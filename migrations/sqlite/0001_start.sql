@@ -4,7 +4,8 @@
 -- Every body, in and out, once and unchanged. Appended only; retention removes from the front.
 CREATE TABLE bodies (
   body_id INTEGER PRIMARY KEY,
-  bytes   BLOB NOT NULL
+  size    INTEGER NOT NULL,                  -- of the plain bytes
+  bytes   BLOB NOT NULL                      -- plain when as long as `size`, else an LZ4 block
 );
 
 -- One item for one destination. Natural key: item, posting date, post.

@@ -167,7 +167,6 @@ async fn declare(client: &Client, pace: Pace, sources: Vec<Source>, concurrency:
         }
     }
     bar.finish_and_clear();
-    drop(sent);
     Report { seconds: began.elapsed().as_secs_f64(), ..report.take() }
 }
 

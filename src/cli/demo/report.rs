@@ -22,8 +22,8 @@ pub(super) fn legend() -> Vec<Line> {
     vec![
         vec![("Preclear".to_owned(), Tint::Bold), (head.to_owned(), Tint::Plain)],
         vec![],
-        line("  post ── declaration, JSON ──▶ preclear ── XML, mutual TLS ──────▶ broker, customs"),
-        line("       ◀── signed webhooks ────          ◀── notices, mutual TLS ──"),
+        line("  post ── declaration, JSON ──▶ preclear ── XML, mutual TLS ──▶ broker, customs"),
+        line("       ◀── signed webhooks ────          ◀─ notices, mutual TLS"),
         vec![],
     ]
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col;
 use super::job::{Fail, Tx};
+use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
 use super::{Sqlite, StoreError};
@@ -25,9 +26,8 @@ const KEYS_PER_PURGE: i64 = 500;
 
 impl Sqlite {
     pub(in crate::store) async fn accept(&self, new: NewDeclaration) -> Result<Accepted, StoreError> {
-        let messages: usize = new.filings.iter().flat_map(|f| &f.messages).map(|m| m.body.len()).sum();
-        let bytes = new.body.len() + new.answer.len() + messages;
-        self.take_in(bytes, move |tx| accept(tx, &new)).await
+        let bodies = Bodies::of(&new);
+        self.take_in(bodies.len(), move |tx| accept(tx, &new, &bodies)).await
     }
 
     pub(in crate::store) async fn find_replay(
@@ -75,7 +75,26 @@ impl Sqlite {
     }
 }
 
-fn accept(tx: &Tx<'_>, new: &NewDeclaration) -> Result<Accepted, Fail> {
+/// The bodies of a declaration, packed before the queue.
+struct Bodies {
+    body: Packed,
+    answer: Packed,
+    /// In the order of filings and their messages.
+    messages: Vec<Packed>,
+}
+
+impl Bodies {
+    fn of(new: &NewDeclaration) -> Self {
+        Self { body: pack(&new.body), answer: pack(&new.answer), messages: messages(new).map(|(_, message)| pack(&message.body)).collect() }
+    }
+
+    fn len(&self) -> usize {
+        let messages: usize = self.messages.iter().map(|message| message.bytes.len()).sum();
+        self.body.bytes.len() + self.answer.bytes.len() + messages
+    }
+}
+
+fn accept(tx: &Tx<'_>, new: &NewDeclaration, bodies: &Bodies) -> Result<Accepted, Fail> {
     if let Some(key) = &new.key
         && let Some(known) = known_key(tx.conn, &new.post, key, new.received_at)?
     {
@@ -87,9 +106,10 @@ fn accept(tx: &Tx<'_>, new: &NewDeclaration) -> Result<Accepted, Fail> {
     if lrn_taken(tx, new)? {
         return Ok(Accepted::LrnTaken);
     }
-    insert_declaration(tx, new)?;
+    insert_declaration(tx, new, bodies)?;
+    let mut packed = bodies.messages.iter();
     for filing in &new.filings {
-        insert_filing(tx, new, filing)?;
+        insert_filing(tx, new, filing, &mut packed)?;
     }
     if let Some(key) = &new.key {
         insert_key(tx, new, key, new.declaration_id.0.as_bytes())?;
@@ -140,8 +160,9 @@ fn known_item(tx: &Tx<'_>, new: &NewDeclaration) -> Result<Option<Accepted>, Fai
 
 /// The stored answer to a version, byte for byte.
 fn answer(conn: &Connection, declaration: &[u8; 16], version: i64) -> Result<Accepted, Fail> {
-    let sql = "SELECT b.bytes FROM versions v JOIN bodies b ON b.body_id = v.answer_id WHERE v.declaration_id = ?1 AND v.version = ?2";
-    let bytes = conn.prepare_cached(sql)?.query_row(params![declaration, version], |row| col::bytes(row, 0)).optional()?;
+    let sql =
+        "SELECT b.size, b.bytes FROM versions v JOIN bodies b ON b.body_id = v.answer_id WHERE v.declaration_id = ?1 AND v.version = ?2";
+    let bytes = conn.prepare_cached(sql)?.query_row(params![declaration, version], |row| col::body(row, 0)).optional()?;
     bytes.map(Accepted::Replay).ok_or(Fail::Fault("an answer is missing"))
 }
 
@@ -165,14 +186,14 @@ fn lrn_counter(lrn: &str) -> u16 {
     tail.and_then(|tail| u16::from_str_radix(tail, 36).ok()).unwrap_or(0)
 }
 
-fn insert_declaration(tx: &Tx<'_>, new: &NewDeclaration) -> Result<(), Fail> {
+fn insert_declaration(tx: &Tx<'_>, new: &NewDeclaration, bodies: &Bodies) -> Result<(), Fail> {
     let lrn_used = messages(new).map(|(_, message)| lrn_counter(&message.lrn)).max().unwrap_or(0);
     tx.run(
         "INSERT INTO declarations (declaration_id, post, item_id, posted_on, content_hash, lrn_used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![new.declaration_id.0.as_bytes(), new.post, new.item_id.as_str(), new.posted_on.to_string(), new.content_hash, lrn_used],
     )?;
-    let body_id = tx.keep(&new.body)?;
-    let answer_id = tx.keep(&new.answer)?;
+    let body_id = tx.keep(&bodies.body)?;
+    let answer_id = tx.keep(&bodies.answer)?;
     tx.run(
         "INSERT INTO versions (declaration_id, version, body_id, answer_id, content_hash, warnings, conversation_id, traceparent, received_at)
          VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
@@ -190,7 +211,12 @@ fn insert_declaration(tx: &Tx<'_>, new: &NewDeclaration) -> Result<(), Fail> {
     Ok(())
 }
 
-fn insert_filing(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling) -> Result<(), Fail> {
+fn insert_filing<'b>(
+    tx: &Tx<'_>,
+    new: &NewDeclaration,
+    filing: &NewFiling,
+    packed: &mut impl Iterator<Item = &'b Packed>,
+) -> Result<(), Fail> {
     tx.run(
         "INSERT INTO filings (declaration_id, filing_id, track, broker, rule, why, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
         params![
@@ -203,8 +229,8 @@ fn insert_filing(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling) -> Resul
             col::ms(new.received_at)
         ],
     )?;
-    for (place, message) in (0i64..).zip(&filing.messages) {
-        insert_message(tx, new, filing, message)?;
+    for ((place, message), body) in (0i64..).zip(&filing.messages).zip(packed) {
+        insert_message(tx, new, filing, message, body)?;
         tx.run(
             "INSERT INTO message_filings (message_id, filing_id, declaration_id, place) VALUES (?1, ?2, ?3, ?4)",
             params![message.message_id.0.as_bytes(), filing.filing_id.0.as_bytes(), new.declaration_id.0.as_bytes(), place],
@@ -219,8 +245,8 @@ fn insert_filing(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling) -> Resul
     Ok(())
 }
 
-fn insert_message(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling, message: &NewMessage) -> Result<(), Fail> {
-    let body_id = tx.keep(&message.body)?;
+fn insert_message(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling, message: &NewMessage, body: &Packed) -> Result<(), Fail> {
+    let body_id = tx.keep(body)?;
     tx.run(
         "INSERT INTO messages (message_id, broker, kind, state, content_type, body_id, body_hash, mapping, mapping_version, lrn,
                                conversation_id, traceparent, created_at)

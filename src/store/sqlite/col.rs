@@ -5,6 +5,7 @@ use rusqlite::types::Type;
 use rusqlite::{Error, Result, Row};
 use uuid::Uuid;
 
+use super::pack::unpack;
 use crate::domain::time::{Date, Timestamp, from_millis};
 
 pub(super) fn id(row: &Row<'_>, index: usize) -> Result<Uuid> {
@@ -19,8 +20,11 @@ pub(super) fn maybe_at(row: &Row<'_>, index: usize) -> Result<Option<Timestamp>>
     Ok(row.get::<_, Option<i64>>(index)?.map(from_millis))
 }
 
-pub(super) fn bytes(row: &Row<'_>, index: usize) -> Result<Bytes> {
-    row.get::<_, Vec<u8>>(index).map(Bytes::from)
+/// A body: its size and its bytes stand in two columns beside one another.
+pub(super) fn body(row: &Row<'_>, size_index: usize) -> Result<Bytes> {
+    let size = usize::try_from(row.get::<_, i64>(size_index)?).map_err(|_| broken(size_index))?;
+    let bytes = row.get_ref(size_index + 1)?.as_blob().map_err(|_| broken(size_index + 1))?;
+    unpack(size, bytes).ok_or_else(|| broken(size_index + 1))
 }
 
 /// A number that is never negative.

@@ -14,6 +14,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::health::Health;
+use super::pack::Packed;
 use super::signals::Wake;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::fact::Track;
@@ -76,9 +77,10 @@ impl<'a> Tx<'a> {
         self.conn.prepare_cached(sql)?.query_map(params, read)?.collect()
     }
 
-    /// Keeps bytes; their id.
-    pub(super) fn keep(&self, bytes: &[u8]) -> rusqlite::Result<i64> {
-        self.run("INSERT INTO bodies (bytes) VALUES (?1)", [bytes])?;
+    /// Keeps a body; its id.
+    pub(super) fn keep(&self, body: &Packed) -> rusqlite::Result<i64> {
+        let size = i64::try_from(body.size).unwrap_or(i64::MAX);
+        self.run("INSERT INTO bodies (size, bytes) VALUES (?1, ?2)", rusqlite::params![size, &body.bytes[..]])?;
         Ok(self.conn.last_insert_rowid())
     }
 

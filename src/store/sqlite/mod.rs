@@ -6,6 +6,7 @@
 //! only how it is kept.
 
 mod accept;
+mod checkpoint;
 mod col;
 mod events;
 mod health;
@@ -14,6 +15,7 @@ mod migrate;
 mod notices;
 mod ops;
 mod outbox;
+mod pack;
 mod reader;
 mod refs;
 mod settle;
@@ -36,6 +38,7 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::Semaphore;
 
+use self::checkpoint::Checkpointer;
 use self::health::Health;
 use self::job::{Fail, Job, Queue, Tx};
 use self::migrate::database;
@@ -88,7 +91,8 @@ impl Sqlite {
         let health = Arc::new(Health::new(&options.path, options.min_free_mb));
         let signals = Arc::new(Signals::default());
         let queue = Arc::new(Queue::new(options.max_waiting));
-        let writer = Writer::new(conn, Arc::clone(&queue), Arc::clone(&health), Arc::clone(&signals));
+        let checkpointer = Checkpointer::start(&options.path, Arc::clone(&health))?;
+        let writer = Writer::new(conn, checkpointer, Arc::clone(&queue), Arc::clone(&health), Arc::clone(&signals));
         let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
         Ok(Self {
             queue,
@@ -184,6 +188,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     if !journal.eq_ignore_ascii_case("wal") {
         return Err(OpenError::NoWal(journal));
     }
+    // The log is copied by a thread of its own; the automatic copy is only for the case that it fails.
     // FULL: a commit is on the disk before it is answered. Foreign keys are off: every row is written by
     // the jobs here, and a check of each on the way in would cost more than it could find.
     let pragmas: [(&str, &str); 6] = [
@@ -191,7 +196,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
         ("foreign_keys", "OFF"),
         ("temp_store", "MEMORY"),
         ("cache_size", "-65536"),
-        ("wal_autocheckpoint", "16384"),
+        ("wal_autocheckpoint", "131072"),
         ("journal_size_limit", "67108864"),
     ];
     for (name, value) in pragmas {

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::col::{self, ms};
 use super::events::merge_facts;
 use super::job::{Fail, Tx};
+use super::pack::{Packed, pack};
 use super::refs;
 use super::settle::{delivered_by_verdict, link, message, refused_later};
 use super::signals::Wake;
@@ -25,13 +26,14 @@ const MAX_READ_BYTES: usize = 16 * 1024 * 1024;
 impl Sqlite {
     pub(in crate::store) async fn take_notice(&self, new: NewNotice) -> Result<Taken, StoreError> {
         let hash: [u8; 32] = Sha256::digest(&new.body).into();
-        self.write(new.body.len(), move |tx| take(tx, &new, &hash)).await
+        let body = pack(&new.body);
+        self.write(body.bytes.len(), move |tx| take(tx, &new, &hash, &body)).await
     }
 
     pub(in crate::store) async fn notices_to_read(&self, except: Vec<String>, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
         self.read(move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT n.notice_id, n.broker, n.content_type, b.bytes, n.conversation, n.received_at
+                "SELECT n.notice_id, n.broker, n.content_type, b.size, b.bytes, n.conversation, n.received_at
                  FROM notices n JOIN bodies b ON b.body_id = n.body_id WHERE n.state = 'new' ORDER BY n.received_at, n.notice_id",
             )?;
             let mut rows = statement.query([])?;
@@ -45,9 +47,9 @@ impl Sqlite {
                     notice_id: NoticeId(col::id(row, 0)?),
                     broker: row.get(1)?,
                     content_type: row.get(2)?,
-                    body: col::bytes(row, 3)?,
-                    conversation: row.get(4)?,
-                    received_at: col::at(row, 5)?,
+                    body: col::body(row, 3)?,
+                    conversation: row.get(5)?,
+                    received_at: col::at(row, 6)?,
                 };
                 bytes += notice.body.len();
                 found.push(notice);
@@ -63,13 +65,13 @@ impl Sqlite {
     }
 }
 
-fn take(tx: &Tx<'_>, new: &NewNotice, hash: &[u8; 32]) -> Result<Taken, Fail> {
+fn take(tx: &Tx<'_>, new: &NewNotice, hash: &[u8; 32], body: &Packed) -> Result<Taken, Fail> {
     let repeated =
         tx.run("UPDATE notices SET repeats = repeats + 1 WHERE broker = ?1 AND dedupe_key = ?2", params![new.broker, new.dedupe_key])?;
     if repeated > 0 {
         return Ok(Taken { duplicate: true });
     }
-    let body_id = tx.keep(&new.body)?;
+    let body_id = tx.keep(body)?;
     tx.run(
         "INSERT INTO notices (notice_id, broker, via, dedupe_key, content_type, body_id, body_hash, size, conversation, received_at, state)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'new')",

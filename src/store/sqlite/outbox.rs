@@ -127,7 +127,7 @@ fn due(conn: &Connection, broker: &str, now: Timestamp, busy: &HashSet<MessageId
 }
 
 fn outbox_row(conn: &Connection, broker: &str, message: MessageId) -> rusqlite::Result<OutboxRow> {
-    let sql = "SELECT m.kind, o.state, b.bytes, m.content_type, m.mapping, m.conversation_id, m.traceparent, o.attempts, o.first_attempt_at
+    let sql = "SELECT m.kind, o.state, b.size, b.bytes, m.content_type, m.mapping, m.conversation_id, m.traceparent, o.attempts, o.first_attempt_at
                FROM outbox o JOIN messages m ON m.message_id = o.message_id JOIN bodies b ON b.body_id = m.body_id
                WHERE o.broker = ?1 AND o.message_id = ?2";
     conn.prepare_cached(sql)?.query_row(params![broker, message.0.as_bytes()], |row| {
@@ -135,13 +135,13 @@ fn outbox_row(conn: &Connection, broker: &str, message: MessageId) -> rusqlite::
             message_id: message,
             kind: col::word(row, 0, MessageKind::parse)?,
             state: col::word(row, 1, DeliveryState::parse)?,
-            body: col::bytes(row, 2)?,
-            content_type: row.get(3)?,
-            mapping: row.get(4)?,
-            conversation_id: ConversationId(col::id(row, 5)?),
-            traceparent: row.get(6)?,
-            attempts: row.get(7)?,
-            first_attempt_at: col::maybe_at(row, 8)?,
+            body: col::body(row, 2)?,
+            content_type: row.get(4)?,
+            mapping: row.get(5)?,
+            conversation_id: ConversationId(col::id(row, 6)?),
+            traceparent: row.get(7)?,
+            attempts: row.get(8)?,
+            first_attempt_at: col::maybe_at(row, 9)?,
         })
     })
 }

@@ -8,6 +8,7 @@ use super::col::{self, ms};
 use super::events::merge_facts;
 use super::job::{Fail, Tx};
 use super::outbox::{self, Waiting};
+use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
 use super::{Policy, Sqlite, StoreError, events};
@@ -36,8 +37,9 @@ impl Sqlite {
         settlement: Settlement,
     ) -> Result<(), StoreError> {
         let policy = self.policy.clone();
-        let bytes = attempt.reply.as_ref().map_or(0, |(_, body)| body.len());
-        self.write(bytes, move |tx| settle(tx, &policy, message, &attempt, settlement)).await
+        let reply = attempt.reply.as_ref().filter(|(_, body)| !body.is_empty()).map(|(_, body)| pack(body));
+        let bytes = reply.as_ref().map_or(0, |reply| reply.bytes.len());
+        self.write(bytes, move |tx| settle(tx, &policy, message, &attempt, reply.as_ref(), settlement)).await
     }
 }
 
@@ -56,7 +58,14 @@ pub(super) fn message(tx: &Tx<'_>, message: MessageId) -> Result<MessageRow, Fai
     .ok_or(Fail::Fault("a message is unknown"))
 }
 
-fn settle(tx: &Tx<'_>, policy: &Policy, id: MessageId, attempt: &AttemptRecord, settlement: Settlement) -> Result<(), Fail> {
+fn settle(
+    tx: &Tx<'_>,
+    policy: &Policy,
+    id: MessageId,
+    attempt: &AttemptRecord,
+    reply: Option<&Packed>,
+    settlement: Settlement,
+) -> Result<(), Fail> {
     let mut row = message(tx, id)?;
     // Gone from the outbox: a verdict settled it while it was being sent. The attempt is kept all the same.
     let waiting = outbox::waiting(tx, id)?;
@@ -94,7 +103,7 @@ fn settle(tx: &Tx<'_>, policy: &Policy, id: MessageId, attempt: &AttemptRecord, 
         }
         (None, _) => false,
     };
-    keep_reply(tx, &row, attempt, number, changed)
+    keep_reply(tx, &row, attempt, reply, number, changed)
 }
 
 fn record_attempt(tx: &Tx<'_>, message: MessageId, attempt: &AttemptRecord, spent: bool) -> Result<i64, Fail> {
@@ -117,8 +126,15 @@ fn record_attempt(tx: &Tx<'_>, message: MessageId, attempt: &AttemptRecord, spen
 }
 
 /// The broker's answer is a notice that came by `reply`; it was read before it is kept.
-fn keep_reply(tx: &Tx<'_>, row: &MessageRow, attempt: &AttemptRecord, number: i64, changed: bool) -> Result<(), Fail> {
-    let Some((content_type, body)) = attempt.reply.as_ref().filter(|(_, body)| !body.is_empty()) else { return Ok(()) };
+fn keep_reply(
+    tx: &Tx<'_>,
+    row: &MessageRow,
+    attempt: &AttemptRecord,
+    reply: Option<&Packed>,
+    number: i64,
+    changed: bool,
+) -> Result<(), Fail> {
+    let (Some((content_type, body)), Some(reply)) = (&attempt.reply, reply) else { return Ok(()) };
     let notice = NoticeId::new();
     let mut dedupe = Sha256::new();
     dedupe.update(b"reply");
@@ -126,7 +142,7 @@ fn keep_reply(tx: &Tx<'_>, row: &MessageRow, attempt: &AttemptRecord, number: i6
     dedupe.update(number.to_be_bytes());
     let hash: [u8; 32] = Sha256::digest(body).into();
     let dedupe: [u8; 32] = dedupe.finalize().into();
-    let body_id = tx.keep(body)?;
+    let body_id = tx.keep(reply)?;
     tx.run(
         "INSERT INTO notices (notice_id, broker, via, dedupe_key, content_type, body_id, body_hash, size, received_at, state)
          VALUES (?1, ?2, 'reply', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",

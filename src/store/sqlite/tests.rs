@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Sqlite;
 use super::job::Fail;
+use super::pack::Packed;
 use crate::domain::time::{FixedClock, from_millis};
 use crate::store::{StoreError, StoreOptions};
 
@@ -16,6 +17,10 @@ fn store(name: &str) -> (Sqlite, std::path::PathBuf) {
     (Sqlite::open(options).expect("open"), folder)
 }
 
+fn body(byte: u8, size: usize) -> Packed {
+    Packed { size, bytes: vec![byte; size].into() }
+}
+
 async fn bodies(store: &Sqlite) -> i64 {
     store.read(|conn| Ok(conn.query_row("SELECT count(*) FROM bodies", [], |row| row.get(0))?)).await.expect("count")
 }
@@ -24,14 +29,14 @@ async fn bodies(store: &Sqlite) -> i64 {
 async fn a_failing_job_takes_back_its_own_changes_and_no_others() {
     let (store, folder) = store("savepoint");
     let fails = store.write(0, |tx| {
-        tx.keep(b"half")?;
+        tx.keep(&body(1, 4))?;
         Err::<(), _>(Fail::Fault("planted"))
     });
     let panics = store.write(0, |tx| -> Result<(), Fail> {
-        tx.keep(b"half")?;
+        tx.keep(&body(1, 4))?;
         panic!("planted")
     });
-    let stands = store.write(0, |tx| Ok(tx.keep(b"whole")?));
+    let stands = store.write(0, |tx| Ok(tx.keep(&body(2, 5))?));
     let (failed, panicked, stood) = tokio::join!(fails, panics, stands);
     assert!(matches!(failed, Err(StoreError::Fault(_))));
     assert!(matches!(panicked, Err(StoreError::Fault(_))));
@@ -50,8 +55,8 @@ async fn a_full_disk_refuses_whole_transactions_and_recovers_by_itself() {
     let refused = loop {
         match store
             .write(0, |tx| {
-                tx.keep(&[7; 3000])?;
-                tx.keep(&[8; 3000])?;
+                tx.keep(&body(7, 3000))?;
+                tx.keep(&body(8, 3000))?;
                 Ok(())
             })
             .await
@@ -66,7 +71,7 @@ async fn a_full_disk_refuses_whole_transactions_and_recovers_by_itself() {
     limit(&store, 1_000_000).await;
     store
         .write(0, |tx| {
-            tx.keep(&[7; 3000])?;
+            tx.keep(&body(7, 3000))?;
             Ok(())
         })
         .await

@@ -58,7 +58,7 @@ impl Sqlite {
 fn declaration(conn: &Connection, post: &str, id: DeclarationId) -> Result<Option<DeclarationView>, Fail> {
     let found = conn
         .prepare_cached(
-            "SELECT d.item_id, d.posted_on, d.version, b.bytes, v.warnings, v.conversation_id, v.received_at, d.arrived_at
+            "SELECT d.item_id, d.posted_on, d.version, b.size, b.bytes, v.warnings, v.conversation_id, v.received_at, d.arrived_at
              FROM declarations d
              JOIN versions v ON v.declaration_id = d.declaration_id AND v.version = d.version
              JOIN bodies b ON b.body_id = v.body_id
@@ -71,11 +71,11 @@ fn declaration(conn: &Connection, post: &str, id: DeclarationId) -> Result<Optio
                 item_id: col::word(row, 0, S10::parse)?,
                 posted_on: col::date(row, 1)?,
                 version: row.get(2)?,
-                body: col::bytes(row, 3)?,
-                warnings_json: row.get(4)?,
-                conversation_id: ConversationId(col::id(row, 5)?),
-                received_at: col::at(row, 6)?,
-                arrived_at: col::maybe_at(row, 7)?,
+                body: col::body(row, 3)?,
+                warnings_json: row.get(5)?,
+                conversation_id: ConversationId(col::id(row, 6)?),
+                received_at: col::at(row, 7)?,
+                arrived_at: col::maybe_at(row, 8)?,
                 filings: Vec::new(),
                 history: Vec::new(),
             })
@@ -151,7 +151,7 @@ fn history(conn: &Connection, id: DeclarationId) -> Result<Vec<HistoryEntry>, Fa
 
 fn messages(conn: &Connection, post: &str, id: DeclarationId, room: &mut usize) -> Result<Vec<MessageView>, Fail> {
     let mut statement = conn.prepare_cached(
-        "SELECT m.message_id, m.broker, m.kind, coalesce(o.state, m.state), m.reason, m.content_type, length(b.bytes), m.body_hash,
+        "SELECT m.message_id, m.broker, m.kind, coalesce(o.state, m.state), m.reason, m.content_type, b.size, m.body_hash,
                 m.mapping, m.mapping_version, m.lrn, m.created_at, m.settled_at,
                 CASE WHEN EXISTS (SELECT 1 FROM message_filings x JOIN declarations d ON d.declaration_id = x.declaration_id
                                   WHERE x.message_id = m.message_id AND d.post <> ?3) THEN NULL ELSE m.body_id END
@@ -260,6 +260,6 @@ fn content(conn: &Connection, body_id: Option<i64>, size: u64, room: &mut usize)
         return Ok(None);
     }
     *room -= size;
-    let bytes = conn.prepare_cached("SELECT bytes FROM bodies WHERE body_id = ?1")?.query_row([body_id], |row| col::bytes(row, 0));
+    let bytes = conn.prepare_cached("SELECT size, bytes FROM bodies WHERE body_id = ?1")?.query_row([body_id], |row| col::body(row, 0));
     Ok(bytes.optional()?)
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::checkpoint::{self, Checkpointer};
 use super::health::Health;
 use super::job::{Finish, Job, Queue, Told, Tx};
 use super::signals::{Signals, Wake};
@@ -23,8 +24,7 @@ const MAX_JOBS: usize = 512;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// and gathers for at most this long.
 const MAX_GATHERING: Duration = Duration::from_millis(5);
-/// The log is copied into the file each time about this much was written: often, so that no commit
-/// waits long behind it.
+/// The log is copied into the file each time about this much was written.
 const CHECKPOINT_BYTES: usize = 4 * 1024 * 1024;
 /// What a commit writes beside the bodies, roughly.
 const COMMIT_OVERHEAD_BYTES: usize = 32 * 1024;
@@ -35,6 +35,7 @@ pub(super) struct Writer {
     queue: Arc<Queue>,
     health: Arc<Health>,
     signals: Arc<Signals>,
+    checkpointer: Checkpointer,
     since_checkpoint: usize,
 }
 
@@ -50,8 +51,8 @@ struct Batch {
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, queue: Arc<Queue>, health: Arc<Health>, signals: Arc<Signals>) -> Self {
-        Self { conn, queue, health, signals, since_checkpoint: 0 }
+    pub(super) fn new(conn: Connection, checkpointer: Checkpointer, queue: Arc<Queue>, health: Arc<Health>, signals: Arc<Signals>) -> Self {
+        Self { conn, queue, health, signals, checkpointer, since_checkpoint: 0 }
     }
 
     /// Works until the queue is closed and empty, then copies the log into the file.
@@ -64,15 +65,25 @@ impl Writer {
                 continue;
             }
             self.commit_group(job);
-            if self.since_checkpoint >= CHECKPOINT_BYTES {
-                self.since_checkpoint = 0;
-                self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)");
-            }
+            self.checkpoint_in_time();
         }
+        self.checkpointer.end();
         if !self.health.is_broken() {
-            self.checkpoint("PRAGMA wal_checkpoint(TRUNCATE)");
+            checkpoint::truncate(&self.conn, &self.health);
         }
         drop(guard);
+    }
+
+    fn checkpoint_in_time(&mut self) {
+        if self.since_checkpoint < CHECKPOINT_BYTES {
+            return;
+        }
+        self.since_checkpoint = 0;
+        if self.checkpointer.log_is_long() {
+            checkpoint::passive(&self.conn, &self.health);
+            self.checkpointer.log_starts_anew();
+        }
+        self.checkpointer.want();
     }
 
     fn commit_group(&mut self, first: Job) {
@@ -157,15 +168,6 @@ impl Writer {
         }
         self.health.set_failing(true);
         batch.finish.into_iter().for_each(|finish| finish(Some(fault.clone())));
-    }
-
-    fn checkpoint(&self, sql: &'static str) {
-        if let Err(error) = self.conn.prepare_cached(sql).and_then(|mut s| s.query_row([], |_| Ok(()))) {
-            // Nothing is lost: what was not copied stays in the log and is copied anew the next time.
-            if !matches!(self.health.judge(&error), StoreError::Unavailable("the database is locked")) {
-                tracing::warn!("the log could not be copied into the store's file");
-            }
-        }
     }
 }
 
