@@ -19,7 +19,7 @@ use super::{IntakeState, JSON, json, path_parameter, views};
 use crate::domain::declaration::Declaration;
 use crate::domain::ids::DeclarationId;
 use crate::error::{ApiError, Code};
-use crate::intake::{Submission, Taken, store_error};
+use crate::intake::{Submission, Taken};
 
 const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -161,7 +161,7 @@ async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
         let post = state.authenticate(&request)?;
         Query::read(&request, &[])?;
         let id = declaration_id(&request)?;
-        let view = state.store.declaration(&post.code, id).await.map_err(store_error)?.ok_or(Code::NotFound)?;
+        let view = state.store.declaration(&post.code, id).await?.ok_or(Code::NotFound)?;
         Ok(HttpResponse::Ok().content_type(JSON).body(views::declaration(view)))
     };
     answer(&request, outcome.await)
@@ -173,7 +173,7 @@ async fn messages(request: HttpRequest, state: Data<IntakeState>) -> HttpRespons
         let query = Query::read(&request, &[CONTENT])?;
         let id = declaration_id(&request)?;
         let with_content = query.text(&CONTENT) == Some("1");
-        let view = state.store.messages(&post.code, id, with_content).await.map_err(store_error)?.ok_or(Code::NotFound)?;
+        let view = state.store.messages(&post.code, id, with_content).await?.ok_or(Code::NotFound)?;
         Ok(json(StatusCode::OK, &views::messages(view)))
     };
     answer(&request, outcome.await)
