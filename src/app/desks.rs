@@ -63,7 +63,15 @@ impl OpsSource for OpsDesk {
     }
 
     fn lanes(&self) -> Vec<Lane> {
-        self.lanes.status().into_iter().map(lane).collect()
+        let catalog = self.catalogs.shared().load_full();
+        let channelled = |mut lane: Lane| {
+            if lane.state == source::LaneState::Running && catalog.channel(&lane.broker).is_none() {
+                lane.state = source::LaneState::Disabled;
+                lane.reason = Some("mapping_unavailable".to_owned());
+            }
+            lane
+        };
+        self.lanes.status().into_iter().map(lane).map(channelled).collect()
     }
 
     fn pause(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {

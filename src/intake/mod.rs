@@ -91,7 +91,7 @@ impl Intake {
     }
 
     async fn try_declare(&self, submission: &Submission) -> Result<Taken, ApiError> {
-        let sound = sound::read(&submission.body, &submission.post, &self.policy, self.clock.today())?;
+        let sound = sound::read(&submission.body, &submission.post, &self.router, &self.policy, self.clock.today())?;
         let key = submission.key.as_ref().map(|key| IdempotencyKey {
             route: "POST /v1/declarations",
             key: key.clone(),
