@@ -18,9 +18,9 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("config", &["domain"]),
     ("mapping", &["domain"]),
     ("catalog", &["config", "domain", "mapping"]),
-    ("store", &["domain", "metrics"]),
+    ("store", &["domain", "error", "metrics"]),
     ("net", &["config", "domain", "metrics"]),
-    ("pki", &["domain"]),
+    ("pki", &["domain", "net"]),
     ("intake", STATION),
     ("prepare", STATION),
     ("forward", STATION),
@@ -29,7 +29,10 @@ const MAY_IMPORT: [(&str, &[&str]); 20] = [
     ("ops", STATION),
     (
         "http",
-        &["callback", "config", "domain", "error", "forward", "intake", "mapping", "metrics", "net", "ops", "prepare", "store", "tracking"],
+        &[
+            "callback", "config", "domain", "error", "forward", "intake", "mapping", "metrics", "net", "ops", "pki", "prepare", "store",
+            "tracking", "catalog",
+        ],
     ),
     ("sandbox", &["config", "domain", "error", "mapping", "metrics", "net", "pki", "tracking"]),
     (
@@ -74,26 +77,49 @@ struct Source {
 
 fn sources() -> Vec<Source> {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src");
-    let mut found = Vec::new();
-    collect(&root, &root, &mut found);
-    assert!(found.len() > 10, "the sources are found");
-    found
+    let mut texts = Vec::new();
+    collect(&root, &root, &mut texts);
+    assert!(texts.len() > 10, "the sources are found");
+    let for_tests: Vec<String> = texts.iter().flat_map(|(path, text)| test_files(path, text)).collect();
+    let source = |(path, text): &(String, String)| {
+        let steps: Vec<&str> = path.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
+        let is_test = for_tests.iter().any(|test| path == &format!("{test}.rs") || path.starts_with(&format!("{test}/")));
+        let code = if is_test { String::new() } else { code_of(text) };
+        Source { path: path.clone(), part: steps[0].to_owned(), depth: steps.len(), lines: text.lines().count(), code }
+    };
+    texts.iter().map(source).collect()
 }
 
-fn collect(root: &Path, folder: &Path, found: &mut Vec<Source>) {
+fn collect(root: &Path, folder: &Path, found: &mut Vec<(String, String)>) {
     for entry in std::fs::read_dir(folder).expect("folder") {
         let path = entry.expect("entry").path();
         if path.is_dir() {
             collect(root, &path, found);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let text = std::fs::read_to_string(&path).expect("UTF-8");
             let name = path.strip_prefix(root).expect("below").to_string_lossy().into_owned();
-            let steps: Vec<&str> = name.trim_end_matches(".rs").trim_end_matches("/mod").split('/').collect();
-            let is_test = ["tests", "test", "fake"].contains(steps.last().expect("a step"));
-            let code = if is_test { String::new() } else { code_of(&text) };
-            found.push(Source { part: steps[0].to_owned(), depth: steps.len(), lines: text.lines().count(), code, path: name.clone() });
+            found.push((name, std::fs::read_to_string(&path).expect("UTF-8")));
         }
     }
+}
+
+/// Files and folders (without `.rs`) that a file includes for tests only: `#[cfg(test)] mod name;`.
+fn test_files(path: &str, text: &str) -> Vec<String> {
+    let beside = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    let below = path.strip_suffix("/mod.rs").or(path.strip_suffix(".rs")).unwrap_or(path);
+    let below = if path == "lib.rs" || path == "main.rs" { "" } else { below };
+    let mut found = Vec::new();
+    for (at, mark) in text.match_indices("#[cfg(test)]\n") {
+        let mut lines = text[at + mark.len()..].lines().map(str::trim);
+        let mut line = lines.next().unwrap_or_default();
+        let named = line.strip_prefix("#[path = \"").and_then(|rest| rest.strip_suffix(".rs\"]"));
+        if named.is_some() {
+            line = lines.next().unwrap_or_default();
+        }
+        let Some(module) = line.rsplit_once("mod ").and_then(|(_, rest)| rest.strip_suffix(';')) else { continue };
+        let (folder, name) = named.map_or((below, module), |file| (beside, file));
+        found.push(if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") });
+    }
+    found
 }
 
 /// The text without comments, string contents and test modules (which stand at the end of a file).
@@ -153,8 +179,10 @@ fn imports(source: &Source) -> BTreeSet<String> {
                 Some(group) => top_level(group).into_iter().map(word).collect(),
                 None => vec![word(rest)],
             };
+            // An inner `mod { }` goes up once more than its file: a step up counts when it ends at a part.
+            let names = names.into_iter().filter(|name| root == "crate::" || ALL.contains(name));
             // Macros of the domain stand at the crate's root.
-            found.extend(names.into_iter().map(|name| if ["record", "choice"].contains(&name) { "domain" } else { name }.to_owned()));
+            found.extend(names.map(|name| if ["record", "choice"].contains(&name) { "domain" } else { name }.to_owned()));
         }
     }
     found.remove("");
@@ -243,5 +271,7 @@ fn the_reading_of_sources_sees_what_it_should() {
     let expected: BTreeSet<String> = ["domain", "store", "net", "ops"].map(str::to_owned).into();
     assert_eq!(imports(&source), expected);
     assert!(!code_of("let a = \".unwrap()\"; /* .unwrap() */ r#\".unwrap()\"#").contains("unwrap"));
+    assert_eq!(test_files("a/mod.rs", "#[cfg(test)]\nmod tests;\nmod b;"), ["a/tests"]);
+    assert_eq!(test_files("a/b.rs", "#[cfg(test)]\n#[path = \"b_tests.rs\"]\nmod tests;\n#[cfg(test)]\nmod c {"), ["a/b_tests"]);
     assert!(code_of("let a = b.unwrap();").contains(".unwrap()"));
 }

@@ -59,7 +59,7 @@ async fn one_connection(address: SocketAddr, key: &str, first: u32, end: Instant
         }
         let body = declaration(serial);
         let head = format!(
-            "POST /v1/declarations HTTP/1.1\r\nHost: bench\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST /v1/declarations HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         stream.write_all(&[head.as_bytes(), body.as_bytes()].concat()).await?;

@@ -9,6 +9,7 @@
 //! ```sh
 //! cargo bench --bench intake            # PRECLEAR_BENCH_SECONDS=5 PRECLEAR_BENCH_ROUNDS=5
 //! ```
+#![allow(clippy::disallowed_methods, reason = "a load against real time")]
 
 mod baseline;
 mod gateway;
@@ -17,6 +18,10 @@ mod load;
 use std::time::Duration;
 
 use load::{Load, Result};
+
+/// The product's own, for both sides.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 const CONNECTIONS: usize = 64;
 

@@ -63,7 +63,15 @@ impl OpsSource for OpsDesk {
     }
 
     fn lanes(&self) -> Vec<Lane> {
-        self.lanes.status().into_iter().map(lane).collect()
+        let catalog = self.catalogs.shared().load_full();
+        let channelled = |mut lane: Lane| {
+            if lane.state == source::LaneState::Running && catalog.channel(&lane.broker).is_none() {
+                lane.state = source::LaneState::Disabled;
+                lane.reason = Some("mapping_unavailable".to_owned());
+            }
+            lane
+        };
+        self.lanes.status().into_iter().map(lane).map(channelled).collect()
     }
 
     fn pause(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
@@ -118,12 +126,13 @@ fn fault(error: LaneError) -> OpsFault {
 
 fn lane(status: LaneStatus) -> Lane {
     let (state, breaker) = match status.state {
-        LaneState::Ready | LaneState::Stopping => (source::LaneState::Running, BreakerState::Closed),
+        LaneState::Ready => (source::LaneState::Running, BreakerState::Closed),
+        LaneState::Stopping => (source::LaneState::Stopping, BreakerState::Closed),
         LaneState::Paused => (source::LaneState::Paused, BreakerState::Closed),
         LaneState::Disabled => (source::LaneState::Disabled, BreakerState::Closed),
         LaneState::Open => (source::LaneState::BreakerOpen, BreakerState::Open),
         LaneState::HalfOpen => (source::LaneState::BreakerOpen, BreakerState::HalfOpen),
-        LaneState::Held => (source::LaneState::Running, BreakerState::Closed),
+        LaneState::Held => (source::LaneState::Held, BreakerState::Closed),
     };
     Lane {
         broker: status.broker,

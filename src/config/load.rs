@@ -38,10 +38,20 @@ impl fmt::Display for ConfigFault {
 /// # Errors
 /// All faults at once.
 pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
+    let (config, faults) = read(path)?;
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+/// Reads a file as far as it can be read, with all its faults: what is faulty is a default, so that
+/// `preclear check` can go on to look at the rest.
+///
+/// # Errors
+/// When the file cannot be read at all or is no TOML.
+pub fn read(path: &Path) -> Result<(Config, Vec<ConfigFault>), Vec<ConfigFault>> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| vec![ConfigFault::new("", format!("cannot read the configuration {}: {}", path.display(), error.kind()))])?;
     let environment = std::env::vars().filter(|(name, _)| name.starts_with(ENVIRONMENT_PREFIX));
-    load_text(&text, environment)
+    read_text(&text, environment)
 }
 
 /// Reads a text, overlaid by variables.
@@ -49,6 +59,11 @@ pub fn load(path: &Path) -> Result<Config, Vec<ConfigFault>> {
 /// # Errors
 /// All faults at once.
 pub fn load_text(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<Config, Vec<ConfigFault>> {
+    let (config, faults) = read_text(text, environment)?;
+    if faults.is_empty() { Ok(config) } else { Err(faults) }
+}
+
+fn read_text(text: &str, environment: impl Iterator<Item = (String, String)>) -> Result<(Config, Vec<ConfigFault>), Vec<ConfigFault>> {
     let mut table: toml::Table = toml::from_str(text).map_err(|error| vec![syntax_fault(text, &error)])?;
     let mut faults = Vec::new();
     for (name, value) in environment {
@@ -58,10 +73,18 @@ pub fn load_text(text: &str, environment: impl Iterator<Item = (String, String)>
     let config = <Config as FieldType>::read(&to_json(&toml::Value::Table(table)), &mut reader);
     let (found, _) = reader.finish();
     faults.extend(found.into_vec().into_iter().map(|fault| ConfigFault::new(dotted(&fault.pointer), fault.detail)));
-    if faults.is_empty() {
-        check_sections(&config, &mut faults);
-    }
-    if faults.is_empty() { Ok(config) } else { Err(faults) }
+    let mut between = Vec::new();
+    check_sections(&config, &mut between);
+    let untold: Vec<_> = between.into_iter().filter(|fault| !is_told(&faults, &fault.key)).collect();
+    faults.extend(untold);
+    Ok((config, faults))
+}
+
+/// Whether a place, one above it or one below it has a fault already: what could not be read is not
+/// judged a second time by the default that stands there.
+pub fn is_told(faults: &[ConfigFault], place: &str) -> bool {
+    let within = |inner: &str, outer: &str| inner == outer || inner.strip_prefix(outer).is_some_and(|rest| rest.starts_with('.'));
+    faults.iter().any(|fault| within(&fault.key, place) || within(place, &fault.key))
 }
 
 fn syntax_fault(text: &str, error: &toml::de::Error) -> ConfigFault {

@@ -11,7 +11,7 @@ mod load;
 use std::collections::BTreeMap;
 
 pub use fields::{FilePath, HttpUrl, KeyHash, Listen, Settings, Share};
-pub use load::{ConfigFault, load, load_text};
+pub use load::{ConfigFault, is_told, load, load_text, read};
 
 use crate::domain::fact::Track;
 use crate::domain::text::{Private, Text};

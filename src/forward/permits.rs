@@ -40,3 +40,14 @@ impl Permits {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limiter_starts_empty() {
+        let permits = Permits::empty(&Rate { per_second: 1, burst: 100 });
+        assert!(permits.take().is_err_and(|wait| wait > Duration::from_millis(900)));
+    }
+}

@@ -152,7 +152,8 @@ impl Batch {
         self.ended = true;
         let rest = self.buffer.split().freeze();
         self.searched = 0;
-        if !std::mem::take(&mut self.skipping) {
+        // What follows the last line end is a line only when there is something.
+        if !std::mem::take(&mut self.skipping) && !rest.iter().all(u8::is_ascii_whitespace) {
             self.open_line(rest);
         }
     }
@@ -160,9 +161,6 @@ impl Batch {
     fn open_line(&mut self, line: Bytes) {
         self.line += 1;
         let number = self.line;
-        if line.iter().all(u8::is_ascii_whitespace) {
-            return;
-        }
         if self.context.draining.is_on() {
             self.ended = true;
             self.buffer.clear();
@@ -190,7 +188,12 @@ impl Batch {
                     let status = if taken.replayed { 200 } else { 202 };
                     render(&ResultLine { line: number, status, declaration, problem: None })
                 }
-                Err(error) => refusal(number, &error, conversation_id),
+                Err(mut error) => {
+                    if error.code == Code::MalformedJson {
+                        error.detail = error.detail.replace("at line 1, ", "in this line, ").into();
+                    }
+                    refusal(number, &error, conversation_id)
+                }
             }
         };
         self.open.push_back(work.boxed_local());

@@ -343,7 +343,9 @@ mod tests {
             }
             let names: BTreeSet<_> = route.parameters.iter().map(|parameter| parameter.name).collect();
             assert_eq!(names.len(), route.parameters.len(), "{}", route.path);
-            if route.body.is_some() {
+            // A stream of lines has no end; its lines are bounded one by one.
+            let is_stream = |body: &Body| body.contents.iter().any(|content| content.media == "application/x-ndjson");
+            if route.body.as_ref().is_some_and(|body| !is_stream(body)) {
                 let codes = table.refusals(route);
                 assert!(
                     codes.contains(&Code::BodyTooLarge) && codes.contains(&Code::UnsupportedMediaType),

@@ -5,7 +5,8 @@
 //! [`super::openapi`] describes them. A route that is not in a table is not served.
 //!
 //! Rules of a table: literal paths win over those with variables whatever their order; a path of the table asked with
-//! another method is a 405 problem with `Allow`; GET routes answer HEAD too; everything else is a 404 problem.
+//! another method is a 405 problem with `Allow`; GET routes answer HEAD too, endless streams excepted; everything else is
+//! a 404 problem.
 
 use std::collections::BTreeMap;
 
@@ -62,10 +63,6 @@ impl Method {
             Self::Put => "PUT",
             Self::Delete => "DELETE",
         }
-    }
-
-    fn matches(self, method: &HttpMethod) -> bool {
-        method.as_str() == self.as_str() || (self == Self::Get && method == HttpMethod::HEAD)
     }
 }
 
@@ -225,7 +222,7 @@ pub struct Route {
     pub refusals: &'static [Code],
     /// Whether it is served without authentication.
     pub open: bool,
-    /// Makes the service: `|| web::to(handler)`.
+    /// Makes the service: `|| web::to(handler)`, without a guard for the method, which [`configure`] adds.
     pub handler: fn() -> actix_web::Route,
 }
 
@@ -283,6 +280,16 @@ impl Route {
         self.open = true;
         self
     }
+
+    /// Whether it answers HEAD: as GET without the body, unless its body is a stream that does not end.
+    fn answers_head(&self) -> bool {
+        let endless = self.answers.iter().flat_map(|answer| answer.contents).any(|content| content.media == "text/event-stream");
+        self.method == Method::Get && !endless
+    }
+
+    fn answers_to(&self, method: &HttpMethod) -> bool {
+        method.as_str() == self.method.as_str() || (method == HttpMethod::HEAD && self.answers_head())
+    }
 }
 
 /// All routes of one listener.
@@ -331,12 +338,11 @@ pub fn configure(table: &'static Table, config: &mut web::ServiceConfig) {
         let mut allow: Vec<&str> = Vec::new();
         let mut resource = web::resource(path);
         for route in routes {
-            let method = route.method;
-            allow.push(method.as_str());
-            if method == Method::Get {
+            allow.push(route.method.as_str());
+            if route.answers_head() {
                 allow.push("HEAD");
             }
-            let has_method = move |context: &GuardContext<'_>| method.matches(&context.head().method);
+            let has_method = move |context: &GuardContext<'_>| route.answers_to(&context.head().method);
             resource = resource.route((route.handler)().guard(guard::fn_guard(has_method)));
         }
         let allow = HeaderValue::from_str(&allow.join(", ")).unwrap_or(HeaderValue::from_static("GET"));
@@ -351,12 +357,14 @@ pub fn configure(table: &'static Table, config: &mut web::ServiceConfig) {
 
 /// Rows by path, literal segments before variables.
 fn by_path(table: &'static Table) -> Vec<(&'static str, Vec<&'static Route>)> {
-    let mut paths: BTreeMap<Vec<(bool, &str)>, (&str, Vec<&Route>)> = BTreeMap::new();
+    let mut paths: BTreeMap<&str, Vec<&Route>> = BTreeMap::new();
     for route in table.routes() {
-        let order = route.path.split('/').map(|segment| (segment.starts_with('{'), segment)).collect();
-        paths.entry(order).or_insert_with(|| (route.path, Vec::new())).1.push(route);
+        paths.entry(route.path).or_default().push(route);
     }
-    paths.into_values().collect()
+    let mut paths: Vec<_> = paths.into_iter().collect();
+    let is_variable = |segment: &str| segment.starts_with('{');
+    paths.sort_by_key(|(path, _)| path.split('/').map(|segment| (is_variable(segment), segment)).collect::<Vec<_>>());
+    paths
 }
 
 fn method_not_allowed(request: &HttpRequest, allow: HeaderValue) -> HttpResponse {

@@ -28,7 +28,7 @@ use crate::domain::ids::{ConversationId, DeclarationId};
 use crate::domain::rules::IntakePolicy;
 use crate::domain::time::SharedClock;
 use crate::error::{ApiError, Code};
-use crate::store::{Accepted, IdempotencyKey, NewDeclaration, Store, StoreError};
+use crate::store::{Accepted, IdempotencyKey, NewDeclaration, Store};
 
 /// Tries to find a free local reference number before the sender is asked to come again.
 const MAX_LRN_TRIES: usize = 4;
@@ -91,7 +91,7 @@ impl Intake {
     }
 
     async fn try_declare(&self, submission: &Submission) -> Result<Taken, ApiError> {
-        let sound = sound::read(&submission.body, &submission.post, &self.policy, self.clock.today())?;
+        let sound = sound::read(&submission.body, &submission.post, &self.router, &self.policy, self.clock.today())?;
         let key = submission.key.as_ref().map(|key| IdempotencyKey {
             route: "POST /v1/declarations",
             key: key.clone(),
@@ -116,8 +116,8 @@ impl Intake {
                 Err(error) => return self.replay_or(Some((item_id, posted_on, content_hash)), key, submission, error).await,
             };
             let answer = filed.answer.clone();
-            match self.store.accept(self.new_declaration(submission, sound, content_hash, key.clone(), filed)).await.map_err(store_error)? {
-                Accepted::LrnTaken => used = self.store.lrn_counter(item_id, posted_on).await.map_err(store_error)?,
+            match self.store.accept(self.new_declaration(submission, sound, content_hash, key.clone(), filed)).await? {
+                Accepted::LrnTaken => used = self.store.lrn_counter(item_id, posted_on).await?,
                 accepted => return accepted_or_conflict(accepted, answer),
             }
         }
@@ -161,7 +161,7 @@ impl Intake {
         error: ApiError,
     ) -> Result<Taken, ApiError> {
         let Some((item_id, posted_on, content_hash)) = known else { return Err(error) };
-        let found = self.store.find_replay(&submission.post.code, key, item_id, posted_on, content_hash).await.map_err(store_error)?;
+        let found = self.store.find_replay(&submission.post.code, key, item_id, posted_on, content_hash).await?;
         match found {
             Some(accepted @ (Accepted::Replay(_) | Accepted::KeyReused)) => accepted_or_conflict(accepted, Bytes::new()),
             _ => Err(error),
@@ -177,19 +177,6 @@ fn accepted_or_conflict(accepted: Accepted, answer: Bytes) -> Result<Taken, ApiE
         Accepted::ItemKnown => Err(Code::ItemKnown.into()),
         Accepted::KeyReused => Err(Code::KeyReused.into()),
         Accepted::LrnTaken => Err(ApiError::new(Code::Overloaded).retry_after(1)),
-    }
-}
-
-/// What a client is told when the store did not do what was asked.
-pub fn store_error(error: StoreError) -> ApiError {
-    match error {
-        StoreError::Overloaded => ApiError::new(Code::Overloaded).retry_after(1),
-        StoreError::Unavailable(_) => ApiError::new(Code::StoreUnavailable).retry_after(5),
-        StoreError::Closing => ApiError::new(Code::Draining).retry_after(5),
-        StoreError::Fault(reason) => {
-            tracing::error!(error = %reason, "store fault");
-            Code::Internal.into()
-        }
     }
 }
 

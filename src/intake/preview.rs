@@ -55,7 +55,7 @@ impl Intake {
     /// Malformed JSON only; faults are part of the preview.
     pub fn preview(&self, submission: &Submission) -> Result<Preview, ApiError> {
         let mut preview = Preview { accepted: false, filings: Vec::new(), errors: Vec::new(), warnings: Vec::new() };
-        match sound::read(&submission.body, &submission.post, &self.policy, self.clock.today())? {
+        match sound::read(&submission.body, &submission.post, &self.router, &self.policy, self.clock.today())? {
             Ok(sound) => self.preview_sound(submission, &sound, &mut preview),
             Err(refused) => preview.errors = refused.error.errors,
         }

@@ -72,7 +72,7 @@ impl Router {
     /// The choices for a declaration, one per track at most.
     ///
     /// # Errors
-    /// `no_route` when no rule takes it, `invalid_declaration` when it asks for a broker that its post may not use.
+    /// `no_route` when no rule takes it.
     pub fn choose<'r>(&'r self, declaration: &'r Declaration, post: &PostProfile) -> Result<Vec<Choice<'r>>, ApiError> {
         let mut choices: Vec<Choice<'r>> = Vec::new();
         if let Some(wish) = &declaration.broker {
@@ -88,11 +88,16 @@ impl Router {
         if choices.is_empty() { Err(Code::NoRoute.into()) } else { Ok(choices) }
     }
 
+    /// The fault of a wish for a broker that the post may not use; told together with all others.
+    pub fn wish_fault(&self, declaration: &Declaration, post: &PostProfile) -> Option<Fault> {
+        let wish = declaration.broker.as_ref()?;
+        let known = self.rules.iter().any(|rule| rule.broker == wish.as_str() && post.may_use(wish.as_str()));
+        (!known).then(|| Fault::new("/broker", fault::UNKNOWN_BROKER, "one of the brokers that this post may use, or none"))
+    }
+
     fn wish<'r>(&'r self, broker: &'r str, post: &PostProfile) -> Result<Choice<'r>, ApiError> {
         let known = self.rules.iter().find(|rule| rule.broker == broker && post.may_use(broker));
-        known.map(|rule| Choice { track: rule.track, broker, rule: 0, why: "asked for by the sender" }).ok_or_else(|| {
-            let fault = Fault::new("/broker", fault::UNKNOWN_BROKER, "one of the brokers that this post may use, or none");
-            ApiError::new(Code::InvalidDeclaration).detail("1 fault in the declaration.").errors(vec![fault])
-        })
+        // Reading has told it already ([`Router::wish_fault`]); without a rule there is no route.
+        known.map(|rule| Choice { track: rule.track, broker, rule: 0, why: "asked for by the sender" }).ok_or(Code::NoRoute.into())
     }
 }

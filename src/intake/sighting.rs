@@ -31,7 +31,8 @@ impl Sighting {
     /// # Errors
     /// 400 for malformed JSON, 422 with all faults.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let tree = json::parse(body).map_err(|malformed| ApiError::new(Code::MalformedJson).detail(format!("The body is {malformed}.")))?;
+        let tree = json::parse(body)
+            .map_err(|malformed| ApiError::new(Code::MalformedJson).detail(format!("The body cannot be read: {malformed}.")))?;
         let mut reader = Reader::default();
         let sighting = <Self as FieldType>::read(&tree, &mut reader);
         let (mut faults, _) = reader.finish();

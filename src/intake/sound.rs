@@ -9,7 +9,7 @@ use crate::domain::rules::{self, IntakePolicy};
 use crate::domain::time::Date;
 use crate::error::{ApiError, Code};
 
-use super::PostProfile;
+use super::{PostProfile, Router};
 
 /// A declaration without faults. There is no other way to get one than [`read`].
 #[derive(Debug)]
@@ -52,11 +52,21 @@ pub fn policy(intake: &config::Intake) -> IntakePolicy {
 ///
 /// # Errors
 /// Outer: malformed JSON (400). Inner: a declaration with faults (422).
-pub fn read(body: &[u8], post: &PostProfile, policy: &IntakePolicy, today: Date) -> Result<Result<Sound, Refused>, ApiError> {
-    let tree = json::parse(body).map_err(|malformed| ApiError::new(Code::MalformedJson).detail(format!("The body is {malformed}.")))?;
+pub fn read(
+    body: &[u8],
+    post: &PostProfile,
+    router: &Router,
+    policy: &IntakePolicy,
+    today: Date,
+) -> Result<Result<Sound, Refused>, ApiError> {
+    let tree = json::parse(body)
+        .map_err(|malformed| ApiError::new(Code::MalformedJson).detail(format!("The body cannot be read: {malformed}.")))?;
     let (declaration, mut faults, mut warnings) = Declaration::read_shape(&tree);
     let shape_is_sound = faults.is_empty();
     rules::check(&declaration, policy, &post.item_countries, today, &mut faults, &mut warnings);
+    if let Some(fault) = router.wish_fault(&declaration, post) {
+        faults.push_unless_covered(fault);
+    }
     if faults.is_empty() {
         return Ok(Ok(Sound { declaration, warnings }));
     }

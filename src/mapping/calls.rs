@@ -1,34 +1,23 @@
 //! Checks and compiles calls of the functions of [`super::functions`].
 
-use minijinja::machinery::ast::{CallArg, Expr};
 use rust_decimal::RoundingStrategy;
 
 use super::code::{CallCode, Code, Form};
-use super::expr::{Compiler, start};
+use super::expr::Compiler;
 use super::faults::Remark;
 use super::functions::{self, Arg, Call, FUNCTIONS, Function, ROUNDINGS};
 use super::scope::field;
 use super::value::Ty;
 
-/// A checked argument: its code, its kind and where it stands.
-struct Given {
-    code: Code,
-    ty: Ty,
-    at: usize,
+/// A compiled argument: its code, its kind and where it stands.
+pub(super) struct Given {
+    pub code: Code,
+    pub ty: Ty,
+    pub at: usize,
 }
 
-impl<'c> Compiler<'c> {
-    pub(super) fn call(&mut self, name: &'c str, first: Option<&Expr<'c>>, args: &[CallArg<'c>]) -> (Code, Ty) {
-        let at = self.offset_of(name);
-        let mut given = Vec::new();
-        let positional = args.iter().map(|arg| if let CallArg::Pos(expr) = arg { Some(expr) } else { None });
-        for expr in first.into_iter().map(Some).chain(positional) {
-            let Some(expr) = expr else {
-                return self.fault(at, "arguments are given by place, without names");
-            };
-            let (code, ty) = self.expr(expr);
-            given.push(Given { code, ty, at: start(expr) });
-        }
+impl Compiler<'_> {
+    pub(super) fn call(&mut self, name: &str, at: usize, given: Vec<Given>) -> (Code, Ty) {
         let Some(function) = functions::function(name) else {
             let known = FUNCTIONS.iter().map(|function| function.name);
             return self.fault(at, Remark::unknown(format!("unknown function {name}"), name, known));
@@ -51,6 +40,7 @@ impl<'c> Compiler<'c> {
             codes: None,
         };
         let entries = given.first().map_or(Ty::Any, |given| given.ty.clone());
+        let value_at = given.get(2).map_or(0, |given| given.at);
         if function.call == Call::Pick {
             call.field = self.entry_field(&entries, "type", &given, 1);
         }
@@ -61,7 +51,7 @@ impl<'c> Compiler<'c> {
             self.argument(function, *arg, one, &entries, &mut call, index);
         }
         if function.call == Call::Where {
-            self.where_kind(&entries, &call);
+            self.where_kind(&entries, &call, value_at);
         }
         (Code::Call(Box::new(call)), ty)
     }
@@ -180,7 +170,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    fn where_kind(&mut self, entries: &Ty, call: &CallCode) {
+    fn where_kind(&mut self, entries: &Ty, call: &CallCode, at: usize) {
         if let (Ty::List(of), Some(value)) = (entries, call.args.get(1)) {
             let mut ty = (**of).clone();
             for step in &*call.field {
@@ -188,7 +178,7 @@ impl<'c> Compiler<'c> {
                 let Some(field) = descriptor.fields.get(usize::from(*step)) else { return };
                 ty = Ty::of((field.kind)());
             }
-            self.word(&ty, value, 0);
+            self.word(&ty, value, at);
         }
     }
 

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use rust_decimal::{Decimal, RoundingStrategy};
 
 use super::codes::CodeList;
-use super::foreign::Foreign;
 use super::functions::Call;
 use super::value::Arithmetic;
 
@@ -68,7 +67,6 @@ pub(super) enum Code {
     Concat(Vec<Code>),
     List(Vec<Code>),
     Call(Box<CallCode>),
-    Foreign(Box<Foreign>),
 }
 
 /// A call of one of our functions, with what its written-out arguments say.

@@ -4,16 +4,15 @@ use std::sync::Arc;
 
 use quick_xml::escape::{escape, partial_escape};
 
-use super::code::Code;
+use super::code::{Code, Root};
 use super::codes::CodeList;
 use super::expr;
 use super::faults::{FileFaults, Located, Remark};
-use super::program::{Check, Each, Op, Optional, Piece, Place, Program};
+use super::program::{Each, Op, Optional, Piece, Place, Program};
 use super::scope::{Scope, Use, Variable};
 use super::settings::SettingSpec;
 use super::template::{self, Attribute, Element, Node, Part, Template};
 use super::value::Ty;
-use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
 
 /// Most values that `p:let` and `p:each` may hold at once.
@@ -43,7 +42,7 @@ pub(super) fn compile<'t>(
 
 /// Steps being made; fixed bytes that follow one another become one step.
 #[derive(Default)]
-struct Block {
+pub(super) struct Block {
     ops: Vec<Op>,
     bytes: Vec<u8>,
 }
@@ -53,7 +52,7 @@ impl Block {
         self.bytes.extend_from_slice(text.as_bytes());
     }
 
-    fn push(&mut self, op: Op) {
+    pub(super) fn push(&mut self, op: Op) {
         if !self.bytes.is_empty() {
             self.ops.push(Op::Bytes(std::mem::take(&mut self.bytes).into()));
         }
@@ -68,13 +67,14 @@ impl Block {
     }
 }
 
-struct Compiler<'f, 't, 'm> {
+/// The names in force and the place in the template.
+pub(super) struct Compiler<'f, 't, 'm> {
     scope: Scope<'m>,
-    faults: &'f mut FileFaults<'t>,
+    pub(super) faults: &'f mut FileFaults<'t>,
     slots: u16,
     path: Vec<String>,
     /// Slots of the entries of the repeats around, outermost first.
-    repeats: Vec<u16>,
+    pub(super) repeats: Vec<u16>,
 }
 
 impl Compiler<'_, '_, '_> {
@@ -91,7 +91,7 @@ impl Compiler<'_, '_, '_> {
     }
 
     /// An expression; `None` after a fault.
-    fn expression(&mut self, text: &Located) -> Option<(Code, Ty)> {
+    pub(super) fn expression(&mut self, text: &Located) -> Option<(Code, Ty)> {
         match expr::compile(&self.scope, &text.text) {
             Ok(compiled) => Some(compiled),
             Err(faults) => {
@@ -266,6 +266,16 @@ impl Compiler<'_, '_, '_> {
         self.path.pop();
     }
 
+    /// Where a value is written. A value that only the operator can give is told as such: the
+    /// sender cannot mend it.
+    fn value_place(&self, attribute: Option<&str>, ty: &Ty, code: &Code) -> Box<Place> {
+        let mut place = self.place(attribute, ty);
+        if let Some(setting) = last_setting(code).and_then(|index| self.scope.settings.get(usize::from(index))) {
+            place.noun = format!("{}, the operator's setting {}", place.noun, setting.name).into();
+        }
+        place
+    }
+
     fn place(&self, attribute: Option<&str>, ty: &Ty) -> Box<Place> {
         // The root wraps everything: naming it helps nobody.
         let from = usize::from(self.path.len() > 1);
@@ -274,7 +284,7 @@ impl Compiler<'_, '_, '_> {
             path.push_str("/@");
             path.push_str(name);
         }
-        Box::new(Place { path: path.into(), attribute: attribute.is_some(), noun: ty.noun() })
+        Box::new(Place { path: path.into(), attribute: attribute.is_some(), noun: ty.noun().into() })
     }
 
     fn start_tag(&mut self, element: &Element, block: &mut Block) {
@@ -311,7 +321,10 @@ impl Compiler<'_, '_, '_> {
         for piece in pieces {
             match piece {
                 Piece::Literal(bytes) => block.bytes.extend_from_slice(&bytes),
-                Piece::Value(code) => block.push(Op::Value(code, self.place(Some(&attribute.name), &ty))),
+                Piece::Value(code) => {
+                    let place = self.value_place(Some(&attribute.name), &ty, &code);
+                    block.push(Op::Value(code, place));
+                }
             }
         }
         block.text("\"");
@@ -362,90 +375,24 @@ impl Compiler<'_, '_, '_> {
             return block.push(Op::Together(pieces, place));
         }
         for piece in pieces {
-            let place = self.place(None, &ty);
             match piece {
                 Piece::Literal(bytes) => block.bytes.extend_from_slice(&bytes),
-                Piece::Value(code) if mode == Mode::Lenient => block.push(Op::Lenient(code, place)),
-                Piece::Value(code) => block.push(Op::Value(code, place)),
-            }
-        }
-    }
-
-    fn check(&mut self, element: &Element, block: &mut Block) {
-        let find = |name: &str| element.attributes.iter().find(|attribute| attribute.name == name);
-        const KNOWN: [&str; 3] = ["that", "code", "field"];
-        for attribute in element.attributes.iter().filter(|attribute| !KNOWN.contains(&attribute.name.as_str())) {
-            let remark = Remark::unknown(format!("p:check has no attribute {}", attribute.name), &attribute.name, KNOWN);
-            self.faults.at(attribute.offset, remark);
-        }
-        for attribute in &element.own_attributes {
-            self.faults.at(attribute.offset, "p:check takes that, code and field; a condition stands on a p:group around it");
-        }
-        let (Some(that), Some(code), Some(field)) = (find("that"), find("code"), find("field")) else {
-            return self.faults.at(element.offset, "p:check needs the attributes that, code and field");
-        };
-        let word = &code.value.text;
-        let plain = !word.is_empty() && word.len() <= 40 && word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
-        if !plain {
-            self.faults.at(code.value.offset(0), "a code has small letters, digits and _");
-        }
-        let text = self.check_text(element);
-        let field = self.check_field(&field.value);
-        if let (Some((that, _)), Some(field)) = (self.expression(&that.value), field) {
-            block.push(Op::Check(Box::new(Check { that, code: word.clone(), text, field, around: self.repeats.clone() })));
-        }
-    }
-
-    fn check_text(&mut self, element: &Element) -> String {
-        let mut sentence = String::new();
-        for child in &element.children {
-            match child {
-                Node::Element(child) => self.faults.at(child.offset, "p:check holds a sentence for the sender, no elements"),
-                Node::Text(text) => {
-                    for part in template::split(text, self.faults) {
-                        match part {
-                            Part::Literal(literal) => sentence.push_str(&literal),
-                            Part::Expression(located) => {
-                                self.faults.at(located.offset(0), "a fault never repeats a value of the declaration: no expressions here");
-                            }
-                        }
-                    }
+                Piece::Value(code) => {
+                    let place = self.value_place(None, &ty, &code);
+                    block.push(if mode == Mode::Lenient { Op::Lenient(code, place) } else { Op::Value(code, place) });
                 }
             }
         }
-        let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
-        if sentence.is_empty() {
-            self.faults.at(element.offset, "p:check holds a sentence for the sender: what is allowed, what to do");
-        }
-        sentence
     }
+}
 
-    /// `contents[].hs_code`: checked against the declaration.
-    fn check_field(&mut self, value: &Located) -> Option<Vec<Option<String>>> {
-        let mut steps = Vec::new();
-        let mut ty = Ty::Record(Declaration::DESCRIPTOR);
-        let mut at = 0;
-        for part in value.text.split('.') {
-            let (name, entries) = part.strip_suffix("[]").map_or((part, false), |name| (name, true));
-            ty = match super::scope::field(&ty, name) {
-                Ok((_, ty)) => ty,
-                Err(remark) => {
-                    self.faults.at(value.offset(at), remark);
-                    return None;
-                }
-            };
-            steps.push(Some(name.to_owned()));
-            if entries {
-                let Ty::List(of) = ty else {
-                    self.faults.at(value.offset(at), format!("{name} is no list"));
-                    return None;
-                };
-                ty = *of;
-                steps.push(None);
-            }
-            at += part.len() + 1;
-        }
-        Some(steps)
+/// The setting that a value comes from when nothing before it is there.
+fn last_setting(code: &Code) -> Option<u16> {
+    match code {
+        Code::Root(Root::Setting(index)) => Some(*index),
+        Code::Or(_, last) => last_setting(last),
+        Code::Call(call) => last_setting(call.args.first()?),
+        _ => None,
     }
 }
 

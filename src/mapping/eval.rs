@@ -10,7 +10,7 @@ use super::code::{Code, Order, Root};
 use super::functions::Call;
 use super::settings::Settings;
 use super::value::{Arithmetic, V, arithmetic, compare, contains, equal};
-use super::{MessageContext, PostContext, ReasonContext, foreign};
+use super::{MessageContext, PostContext, ReasonContext};
 use crate::domain::declaration::Declaration;
 use crate::domain::fault::{self, Fault, Faults};
 use crate::domain::record::Record;
@@ -123,7 +123,6 @@ impl<'a> Run<'a> {
             Code::Concat(parts) => self.concat(parts),
             Code::List(items) => V::Seq(items.iter().enumerate().map(|(at, item)| (at as u32, self.eval(item))).collect()),
             Code::Call(call) => run_call(self, call),
-            Code::Foreign(foreign) => foreign::run(self, foreign),
         }
     }
 
@@ -184,6 +183,10 @@ impl<'a> Run<'a> {
         match code {
             Code::None | Code::Bool(_) | Code::Int(_) | Code::Dec(_) | Code::Text(_) => None,
             Code::Root(root) => self.root_origin(*root),
+            // Nothing was picked: there is no entry whose field could be named.
+            Code::Get(base, ..) if matches!(&**base, Code::Call(call) if call.call == Call::Pick) && self.eval(base).is_missing() => {
+                self.origin(base)
+            }
             Code::Get(base, _, pointer) => self.origin(base).map(|base| base + pointer),
             Code::Index(base, at) => self.origin(base).map(|base| format!("{base}/{at}")),
             Code::If(parts) => {
@@ -203,14 +206,23 @@ impl<'a> Run<'a> {
                 gap.and_then(|gap| self.origin(gap)).or_else(|| parts.iter().find_map(|part| self.origin(part)))
             }
             Code::Call(call) => {
-                let origin = self.origin(call.args.first()?)?;
+                let list = call.args.first()?;
+                let origin = self.origin(list)?;
                 Some(match call.call {
+                    Call::Pick => {
+                        let wanted = call.args.get(1).map_or(V::Missing, |wanted| self.eval(wanted));
+                        let list = self.eval(list);
+                        let mut entries = (0..list.len().unwrap_or(0)).map(|at| list.entry(at));
+                        match entries.find(|(_, entry)| equal(&entry.clone().get(&call.field), &wanted)) {
+                            Some((index, _)) => format!("{origin}/{index}"),
+                            None => origin,
+                        }
+                    }
                     Call::First => origin + "/0",
                     Call::TariffCode => origin + "/tariff_codes",
                     _ => origin,
                 })
             }
-            Code::Foreign(foreign) => foreign.holes.iter().find_map(|hole| self.origin(hole)),
         }
     }
 

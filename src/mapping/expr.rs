@@ -1,24 +1,26 @@
 //! From the text of an expression to [`Code`], with every name and kind checked.
 //!
 //! The grammar is minijinja's: its parser reads the text, so precedence and syntax are those of a
-//! well-known language. What the mapping language documents is resolved here to field indexes and
-//! run by [`super::eval`]; the few forms beyond (tests, slices, powers) stay with minijinja's own
-//! compiled expressions ([`super::foreign`]). This file is the only one that knows minijinja's
-//! syntax tree, which carries no promise of stability: the version is pinned for that reason.
+//! well-known language. The tree is lowered here, with field indexes in place of names, and run by
+//! [`super::eval`]; minijinja's own machine never sees a value, for its numbers are not exact
+//! (`docs/adr/0002-expressions.md`). The language is what is lowered here, nothing more. This file
+//! is the only one that knows minijinja's tree, which carries no promise of stability: the version
+//! is pinned for that reason.
 
-use minijinja::machinery::ast::{self, Expr};
+use minijinja::machinery::ast::{self, CallArg, Expr};
 use minijinja::machinery::parse_expr;
 use minijinja::value::ValueKind;
 use rust_decimal::Decimal;
 
+use super::calls::Given;
 use super::code::{Code, Order};
 use super::faults::Remark;
-use super::foreign;
 use super::scope::{Scope, Step, fields};
 use super::value::{Arithmetic, Ty};
 
-/// Longest expression, in bytes.
-const MAX_BYTES: usize = 4096;
+/// Longest expression, in bytes. The parser bounds brackets but not chains of operators; so much
+/// of any shape fits a stack of 2 MiB.
+const MAX_BYTES: usize = 1024;
 /// Deepest nesting of an expression.
 const MAX_DEPTH: usize = 60;
 
@@ -57,6 +59,7 @@ fn syntax(text: &str, error: &minijinja::Error) -> (usize, Remark) {
     (at, format!("syntax: {detail}").into())
 }
 
+/// Lowers one expression.
 pub(super) struct Compiler<'c> {
     pub(super) scope: &'c Scope<'c>,
     text: &'c str,
@@ -77,11 +80,11 @@ impl<'c> Compiler<'c> {
     }
 
     /// Where a name that was borrowed from the text stands in it.
-    pub(super) fn offset_of(&self, name: &str) -> usize {
+    fn offset_of(&self, name: &str) -> usize {
         (name.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize).filter(|at| *at <= self.text.len()).unwrap_or(0)
     }
 
-    pub(super) fn expr(&mut self, expr: &Expr<'c>) -> (Code, Ty) {
+    fn expr(&mut self, expr: &Expr<'c>) -> (Code, Ty) {
         self.depth += 1;
         let compiled = if self.depth > MAX_DEPTH { self.fault(start(expr), "nested too deep") } else { self.node(expr) };
         self.depth -= 1;
@@ -102,7 +105,10 @@ impl<'c> Compiler<'c> {
                 }
             },
             Expr::BinOp(binary) => self.binary(binary),
-            Expr::Compare(chain) => self.chain(chain),
+            Expr::Compare(chain) => match chain.ops.as_slice() {
+                [one] => self.compare(one.op, &chain.expr, &one.expr),
+                _ => self.fault(start(expr), "compare two values at a time: 1 < a and a < 3"),
+            },
             Expr::IfExpr(choice) => {
                 let (test, _) = self.expr(&choice.test_expr);
                 let (yes, yes_ty) = self.expr(&choice.true_expr);
@@ -111,16 +117,20 @@ impl<'c> Compiler<'c> {
             }
             Expr::List(list) => self.list(&list.items),
             Expr::Filter(filter) => match &filter.expr {
-                Some(first) => self.call(filter.name, Some(first), &filter.args),
+                Some(first) => self.function(filter.name, Some(first), &filter.args),
                 None => self.fault(start(expr), "a value is expected before |"),
             },
             Expr::Call(call) => match &call.expr {
-                Expr::Var(var) => self.call(var.id, None, &call.args),
+                Expr::Var(var) => self.function(var.id, None, &call.args),
                 other => self.fault(start(other), "only functions of the table can be called"),
             },
-            Expr::Test(_) | Expr::Slice(_) => foreign::compile(self, expr),
+            Expr::Test(test) => {
+                let at = self.offset_of(test.name);
+                self.fault(at, "there are no tests with `is`: a value that is missing is false, so write `x` or `not x`")
+            }
+            Expr::Slice(_) => self.fault(start(expr), "there are no slices: use substring(from, to)"),
             Expr::Tuple(_) => self.fault(start(expr), "write a list as [a, b]"),
-            Expr::Map(_) => self.fault(start(expr), "a mapping has no {…} values"),
+            Expr::Map(_) => self.fault(start(expr), "there are no {…} values"),
         }
     }
 
@@ -141,7 +151,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    pub(super) fn path(&mut self, steps: &[Step<'_>]) -> (Code, Ty) {
+    fn path(&mut self, steps: &[Step<'_>]) -> (Code, Ty) {
         match self.scope.resolve(steps) {
             Ok(resolved) => resolved,
             Err((at, remark)) => self.fault(at, remark),
@@ -186,7 +196,7 @@ impl<'c> Compiler<'c> {
         }
     }
 
-    pub(super) fn number(&mut self, expr: &Expr<'c>) -> (Code, Ty) {
+    fn number(&mut self, expr: &Expr<'c>) -> (Code, Ty) {
         let (code, ty) = self.expr(expr);
         if !ty.is_number() {
             return self.fault(start(expr), format!("a number is needed here, not {}", ty.noun()));
@@ -196,7 +206,6 @@ impl<'c> Compiler<'c> {
 
     fn binary(&mut self, binary: &ast::BinOp<'c>) -> (Code, Ty) {
         use ast::BinOpKind as Op;
-        let arithmetic = |op| Some(op);
         let op = match binary.op {
             Op::ScAnd | Op::ScOr => {
                 let ((left, left_ty), (right, right_ty)) = (self.expr(&binary.left), self.expr(&binary.right));
@@ -212,22 +221,30 @@ impl<'c> Compiler<'c> {
             Op::Gte => return self.compare(ast::CompareOpKind::Gte, &binary.left, &binary.right),
             Op::In => return self.compare(ast::CompareOpKind::In, &binary.left, &binary.right),
             Op::Concat => return self.concat(&binary.left, &binary.right),
-            Op::Add => arithmetic(Arithmetic::Add),
-            Op::Sub => arithmetic(Arithmetic::Sub),
-            Op::Mul => arithmetic(Arithmetic::Mul),
-            Op::Div => arithmetic(Arithmetic::Div),
-            Op::FloorDiv => arithmetic(Arithmetic::Floor),
-            Op::Rem => arithmetic(Arithmetic::Rem),
-            Op::Pow => None,
+            Op::Add => Arithmetic::Add,
+            Op::Sub => Arithmetic::Sub,
+            Op::Mul => Arithmetic::Mul,
+            Op::Div => Arithmetic::Div,
+            Op::FloorDiv | Op::Rem | Op::Pow => return self.fault(start(&binary.right), "numbers have + - * / only"),
         };
         let ((left, left_ty), (right, right_ty)) = (self.number(&binary.left), self.number(&binary.right));
-        match op {
-            Some(op) => {
-                let ty = if op == Arithmetic::Div { Ty::Dec } else { left_ty.join(right_ty) };
-                (Code::Arithmetic(op, Box::new(left), Box::new(right)), ty)
-            }
-            None => foreign::power(left, right),
+        let ty = if op == Arithmetic::Div { Ty::Dec } else { left_ty.join(right_ty) };
+        (Code::Arithmetic(op, Box::new(left), Box::new(right)), ty)
+    }
+
+    /// A call, with its arguments compiled first.
+    fn function(&mut self, name: &'c str, first: Option<&Expr<'c>>, args: &[CallArg<'c>]) -> (Code, Ty) {
+        let at = self.offset_of(name);
+        let mut given = Vec::with_capacity(args.len() + 1);
+        let positional = args.iter().map(|arg| if let CallArg::Pos(expr) = arg { Some(expr) } else { None });
+        for expr in first.into_iter().map(Some).chain(positional) {
+            let Some(expr) = expr else {
+                return self.fault(at, "arguments are given by place, without names");
+            };
+            let (code, ty) = self.expr(expr);
+            given.push(Given { code, ty, at: start(expr) });
         }
+        self.call(name, at, given)
     }
 
     fn concat(&mut self, left: &Expr<'c>, right: &Expr<'c>) -> (Code, Ty) {
@@ -256,20 +273,6 @@ impl<'c> Compiler<'c> {
         (Code::List(codes), Ty::List(Box::new(ty)))
     }
 
-    fn chain(&mut self, chain: &ast::Compare<'c>) -> (Code, Ty) {
-        let mut left = &chain.expr;
-        let mut code = None;
-        for op in &chain.ops {
-            let (next, _) = self.compare(op.op, left, &op.expr);
-            code = Some(match code {
-                None => next,
-                Some(before) => Code::And(Box::new(before), Box::new(next)),
-            });
-            left = &op.expr;
-        }
-        (code.unwrap_or(Code::None), Ty::Bool)
-    }
-
     fn compare(&mut self, op: ast::CompareOpKind, left: &Expr<'c>, right: &Expr<'c>) -> (Code, Ty) {
         use ast::CompareOpKind as Op;
         let ((left_code, left_ty), (right_code, right_ty)) = (self.expr(left), self.expr(right));
@@ -277,8 +280,12 @@ impl<'c> Compiler<'c> {
             return self.membership(matches!(op, Op::NotIn), (left_code, left_ty, left), (right_code, right_ty, right));
         }
         if left_ty.comparable(&right_ty) {
-            self.word(&left_ty, &right_code, start(right));
-            self.word(&right_ty, &left_code, start(left));
+            let equality = matches!(op, Op::Eq | Op::Ne);
+            for (ty, code, expr) in [(&left_ty, &right_code, right), (&right_ty, &left_code, left)] {
+                if equality || !matches!(ty, Ty::Choice(_)) {
+                    self.word(ty, code, start(expr));
+                }
+            }
         } else {
             let message = format!("{} cannot be compared with {}", left_ty.noun(), right_ty.noun());
             self.fault(start(right), message);
@@ -335,12 +342,12 @@ impl<'c> Compiler<'c> {
 }
 
 /// Where an expression begins.
-pub(super) fn start(expr: &Expr<'_>) -> usize {
+fn start(expr: &Expr<'_>) -> usize {
     span(expr).start
 }
 
 /// The bytes of an expression.
-pub(super) fn span(expr: &Expr<'_>) -> std::ops::Range<usize> {
+fn span(expr: &Expr<'_>) -> std::ops::Range<usize> {
     let span = match expr {
         Expr::Var(node) => node.span(),
         Expr::Const(node) => node.span(),

@@ -73,7 +73,11 @@ impl From<&str> for Remark {
 pub fn nearest<'n>(name: &str, known: impl IntoIterator<Item = &'n str>) -> Option<String> {
     known
         .into_iter()
-        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .map(|candidate| {
+            // One slip of the fingers is near even in a short name.
+            let slip = strsim::damerau_levenshtein(name, candidate) == 1;
+            (strsim::jaro_winkler(name, candidate).max(if slip { 0.8 } else { 0.0 }), candidate)
+        })
         .filter(|(similarity, _)| *similarity > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .map(|(_, candidate)| candidate.to_owned())

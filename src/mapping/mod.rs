@@ -22,6 +22,7 @@ use crate::domain::time::Timestamp;
 mod calls;
 mod calls_run;
 pub mod cases;
+mod checks;
 mod code;
 mod codes;
 mod compare;
@@ -31,7 +32,7 @@ mod dom;
 mod eval;
 mod expr;
 pub mod faults;
-mod foreign;
+mod find;
 pub mod functions;
 mod manifest;
 mod program;
@@ -325,3 +326,6 @@ fn unknown_files(files: &Files, all: &mut Vec<MappingFault>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -45,7 +45,7 @@ pub(super) struct Place {
     pub path: Box<str>,
     pub attribute: bool,
     /// What kind of value it takes, in words.
-    pub noun: &'static str,
+    pub noun: Box<str>,
 }
 
 /// A repeat.

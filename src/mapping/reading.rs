@@ -7,8 +7,9 @@
 use rust_decimal::Decimal;
 
 use super::dom::Dom;
+use super::find::{Finder, Found};
 use super::rules::{ChargeRule, DocumentRule, NoticeRule, OpenRule, PointerRule, ReasonRule, Row, Rules, Time, TimeForm, Values};
-use super::xpath::{Finder, Found, Path};
+use super::xpath::Path;
 use crate::choice;
 use crate::domain::fact::{Charge, ChargeStage, DocumentRequest, Fact, Reason, Requirement};
 use crate::domain::time::Timestamp;

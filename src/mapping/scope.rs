@@ -85,6 +85,8 @@ impl Scope<'_> {
                     _ => Err((at, "stated.seller, stated.buyer and stated.importer are as declared".into())),
                 };
             }
+            // In a template the broker that it is made for; in a route the one that is asked for.
+            "broker" if matches!(self.purpose, Use::Message(_)) => return fields(Code::Root(Root::Broker), Ty::Text, rest),
             _ => {}
         }
         if let Some((code, ty)) = declared(first) {
@@ -117,7 +119,7 @@ impl Scope<'_> {
         let only = |words: &str| Err((at, Remark::new(format!("{first} is only known in {words}"))));
         Some(match first {
             "post" => member(&[("code", Root::PostCode, Ty::Text), ("name", Root::PostName, Ty::Text)]),
-            "settings" | "message" | "broker" if !message => only("a mapping's templates"),
+            "settings" | "message" if !message => only("a mapping's templates"),
             "mrn" | "reason" | "previous" if !additional => only("templates of messages that follow a declaration"),
             "settings" => self.setting(at, rest),
             "message" => member(&[
@@ -127,7 +129,6 @@ impl Scope<'_> {
                 ("created_at", Root::CreatedAt, Ty::Time),
             ]),
             "reason" => member(&[("code", Root::ReasonCode, Ty::Text), ("text", Root::ReasonText, Ty::Text)]),
-            "broker" => fields(Code::Root(Root::Broker), Ty::Text, rest),
             "mrn" => fields(Code::Root(Root::Mrn), Ty::Text, rest),
             "previous" => fields(Code::Root(Root::Previous), Ty::Record(Declaration::DESCRIPTOR), rest),
             _ => return None,

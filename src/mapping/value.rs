@@ -189,8 +189,6 @@ pub(super) enum Arithmetic {
     Sub,
     Mul,
     Div,
-    Floor,
-    Rem,
 }
 
 /// Exact arithmetic; `Err` when there is no result (division by zero, overflow), missing when an operand is.
@@ -203,8 +201,6 @@ pub(super) fn arithmetic<'a>(op: Arithmetic, a: &V<'_>, b: &V<'_>) -> Result<V<'
         Arithmetic::Sub => left.checked_sub(right),
         Arithmetic::Mul => left.checked_mul(right),
         Arithmetic::Div => left.checked_div(right),
-        Arithmetic::Floor => left.checked_div(right).map(|value| value.floor()),
-        Arithmetic::Rem => left.checked_rem(right),
     };
     let whole = matches!((a, b), (V::Int(_), V::Int(_))) && op != Arithmetic::Div;
     match (result, result.filter(|_| whole).and_then(|value| value.to_i64())) {
@@ -250,7 +246,7 @@ impl Ty {
     /// The word for it in a fault.
     pub(super) fn noun(&self) -> &'static str {
         match self {
-            Self::Any => "anything",
+            Self::Any => "a value",
             Self::Text | Self::Choice(_) => "a text",
             Self::Int => "a whole number",
             Self::Dec => "a number",

@@ -242,7 +242,7 @@ impl Guard {
         let name = plain_name(name);
         let inner = ["localhost", "local", "localdomain", "internal", "intranet", "lan", "home.arpa", "in-addr.arpa", "ip6.arpa"];
         let is_inner = |suffix: &&str| name.strip_suffix(*suffix).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
-        if !name.contains('.') || inner.iter().any(|suffix| is_inner(&suffix)) {
+        if !name.contains('.') || inner.iter().any(is_inner) {
             return Err(Refusal::Host);
         }
         if plain { Err(Refusal::Scheme) } else { Ok(false) }

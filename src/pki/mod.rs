@@ -16,18 +16,10 @@ mod authority;
 mod facts;
 mod folder;
 
+pub use crate::net::tls::install_crypto_provider;
 pub use authority::{Authority, Issued, Purpose, SubjectName};
 pub use facts::{CertificateFacts, read_certificates};
 pub use folder::{BrokerIdentity, FileState, FolderOptions, IssuedFile, issue_into};
-
-/// Installs aws-lc-rs as the process's one cryptography provider; calling it again is harmless.
-///
-/// Call it first in `main` and in every test that touches TLS: reqwest is built without a provider of its own and
-/// panics when a client is built before one is installed.
-pub fn install_crypto_provider() {
-    // An error only says that a provider is installed already; the crate tree holds no other.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-}
 
 /// Why certificates could not be made or read. Texts name files and rules, never key material.
 #[derive(Debug, thiserror::Error)]

@@ -9,6 +9,7 @@ use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::{Fact, ReferenceKind, Track};
 use crate::domain::ids::{ConversationId, DeclarationId, FilingId, MessageId, NoticeId, S10};
 use crate::domain::time::{Date, Timestamp};
+use crate::error::{ApiError, Code};
 
 /// Why the store did not do what was asked. Nothing was made durable.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -25,6 +26,21 @@ pub enum StoreError {
     /// A fault of ours (a broken constraint, an unreadable row).
     #[error("store fault: {0}")]
     Fault(String),
+}
+
+/// What a client is told when the store did not do what was asked: nothing was taken, come again.
+impl From<StoreError> for ApiError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Overloaded => Self::new(Code::Overloaded).retry_after(1),
+            StoreError::Unavailable(_) => Self::new(Code::StoreUnavailable).retry_after(5),
+            StoreError::Closing => Self::new(Code::Draining).retry_after(5),
+            StoreError::Fault(reason) => {
+                tracing::error!(error = %reason, "store fault");
+                Code::Internal.into()
+            }
+        }
+    }
 }
 
 /// A declaration with everything that its one commit makes durable.

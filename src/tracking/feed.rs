@@ -59,7 +59,7 @@ impl From<FeedError> for ApiError {
             FeedError::CursorGone => Code::CursorGone.into(),
             FeedError::OutOfRange(allowed) => Self::new(Code::BadQuery).detail(allowed),
             FeedError::TooMany => Self::new(Code::TooManyRequests).retry_after(5).detail("at most 64 readers of a post may wait at once"),
-            FeedError::Store(error) => super::store_problem(&error),
+            FeedError::Store(error) => error.into(),
         }
     }
 }

@@ -19,19 +19,3 @@ pub mod stream;
 pub mod subscriptions;
 #[cfg(test)]
 mod tests;
-
-use crate::error::{ApiError, Code};
-use crate::store::StoreError;
-
-/// What a post is told when the store does not do its part.
-pub(crate) fn store_problem(error: &StoreError) -> ApiError {
-    match error {
-        StoreError::Overloaded => ApiError::new(Code::Overloaded).retry_after(1),
-        StoreError::Unavailable(_) => ApiError::new(Code::StoreUnavailable).retry_after(10),
-        StoreError::Closing => ApiError::new(Code::Draining).retry_after(5),
-        StoreError::Fault(_) => {
-            tracing::error!(%error, "the store failed");
-            Code::Internal.into()
-        }
-    }
-}

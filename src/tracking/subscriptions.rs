@@ -21,9 +21,9 @@ use crate::domain::time::{SharedClock, rfc3339};
 use crate::error::{ApiError, Code};
 use crate::net::webhook_client::WebhookClient;
 use crate::record;
-use crate::store::{StoreError, Subscription};
+use crate::store::Subscription;
 
-use super::{ports, signature, store_problem};
+use super::{ports, signature};
 
 /// Most subscriptions of one post.
 pub const MAX_PER_POST: u32 = 20;
@@ -145,7 +145,7 @@ impl<S: ports::Subscriptions> SubscriptionService<S> {
             created_at: self.clock.now(),
             state: "active".to_owned(),
         };
-        if self.store.add_subscription(subscription.clone(), MAX_PER_POST).await.map_err(problem)? {
+        if self.store.add_subscription(subscription.clone(), MAX_PER_POST).await? {
             return Ok(ShownSubscription::of(subscription, Some(shown)));
         }
         let full = Fault::new("", fault::TOO_MANY, "at most 20 subscriptions; delete one first");
@@ -167,7 +167,7 @@ impl<S: ports::Subscriptions> SubscriptionService<S> {
     /// # Errors
     /// What the store says.
     pub async fn list(&self, post: &str) -> Result<Vec<ShownSubscription>, ApiError> {
-        let mut list = self.store.subscriptions(post).await.map_err(problem)?;
+        let mut list = self.store.subscriptions(post).await?;
         list.sort_by_key(|subscription| (subscription.created_at, subscription.subscription_id));
         Ok(list.into_iter().map(|subscription| ShownSubscription::of(subscription, None)).collect())
     }
@@ -178,7 +178,7 @@ impl<S: ports::Subscriptions> SubscriptionService<S> {
     /// `not_found`, or what the store says.
     pub async fn delete(&self, post: &str, id: &str) -> Result<(), ApiError> {
         let id = SubscriptionId::parse(id).ok_or(Code::NotFound)?;
-        if self.store.delete_subscription(post, id).await.map_err(problem)? { Ok(()) } else { Err(Code::NotFound.into()) }
+        if self.store.delete_subscription(post, id).await? { Ok(()) } else { Err(Code::NotFound.into()) }
     }
 
     /// Queues a test event: signed, delivered and tried again like any other, but in no feed.
@@ -192,14 +192,9 @@ impl<S: ports::Subscriptions> SubscriptionService<S> {
             "specversion": "1.0", "id": event_id, "type": TEST_TYPE, "source": format!("/subscriptions/{subscription_id}"),
             "time": rfc3339(self.clock.now()), "datacontenttype": "application/json", "data": {},
         });
-        let queued = self.store.test_subscription(post, subscription_id, event_id, event.to_string()).await.map_err(problem)?;
+        let queued = self.store.test_subscription(post, subscription_id, event_id, event.to_string()).await?;
         if queued { Ok(TestQueued { subscription_id, event_id }) } else { Err(Code::NotFound.into()) }
     }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "the shape that map_err takes")]
-fn problem(error: StoreError) -> ApiError {
-    store_problem(&error)
 }
 
 /// Every event type that there is ([`crate::domain::event`] makes them).

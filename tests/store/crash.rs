@@ -14,7 +14,6 @@ const FIRST: &str = "PRECLEAR_TEST_CRASH_FIRST";
 
 /// Not a test of its own: the process that the one below kills. It tells each acknowledged number on a line.
 #[test]
-#[ignore = "runs as the child of the test below"]
 fn accepting_until_killed() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let runtime = tokio::runtime::Runtime::new().expect("runtime");
@@ -45,7 +44,7 @@ async fn every_acknowledged_declaration_survives_a_kill() {
     let mut acknowledged: Vec<u32> = Vec::new();
     for round in 0..4u32 {
         let mut child = Command::new(std::env::current_exe().expect("this program"))
-            .args(["--ignored", "--exact", "--nocapture", "crash::accepting_until_killed"])
+            .args(["--exact", "--nocapture", "crash::accepting_until_killed"])
             .env(FOLDER, &folder)
             .env(FIRST, (round * 1_000_000).to_string())
             .stdout(Stdio::piped())

@@ -42,7 +42,8 @@ async fn replay_conflict_known_and_keys() {
         Accepted::LrnTaken => "lrn taken",
     };
     // key, body of the key, content, days between the posting dates, returned goods, seconds later → outcome
-    let cases: &[(Option<&str>, u8, u8, i64, bool, i64, &str)] = &[
+    type Case = (Option<&'static str>, u8, u8, i64, bool, i64, &'static str);
+    let cases: &[Case] = &[
         (Some("k1"), 1, 7, 0, false, 1, "replay"),
         (Some("k1"), 2, 7, 0, false, 1, "key reused"),
         (Some("k1"), 1, 9, 0, false, 1, "replay"),

@@ -48,17 +48,21 @@ pub fn run(args: &CheckArgs) -> ExitCode {
 
 /// All findings, and whether the configuration could be read, without which the other areas cannot be looked at.
 fn findings(path: &Path, now: Timestamp) -> (Vec<Finding>, bool) {
-    match config::load(path) {
-        Ok(config) => {
-            let mut findings = app::check(&config, now);
-            run_cases(&config, &mut findings);
-            (findings, true)
+    let finding = |fault: &config::ConfigFault| Finding {
+        area: "configuration",
+        place: fault.key.clone(),
+        detail: fault.detail.clone(),
+        note: false,
+    };
+    match config::read(path) {
+        Ok((config, faults)) => {
+            let mut others = app::check(&config, now);
+            run_cases(&config, &mut others);
+            // A part that could not be read stands at its default; what is said of that is not the operator's.
+            let untold = others.into_iter().filter(|other| !config::is_told(&faults, &other.place));
+            (faults.iter().map(finding).chain(untold).collect(), true)
         }
-        Err(faults) => {
-            let finding =
-                |fault: config::ConfigFault| Finding { area: "configuration", place: fault.key, detail: fault.detail, note: false };
-            (faults.into_iter().map(finding).collect(), false)
-        }
+        Err(faults) => (faults.iter().map(finding).collect(), false),
     }
 }
 

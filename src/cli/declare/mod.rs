@@ -13,7 +13,7 @@ mod csv;
 mod send;
 mod source;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -21,7 +21,8 @@ use std::time::Instant;
 use clap::Args;
 use futures_util::StreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::Value;
 
 use client::Client;
 use send::{Outcome, Pace, send};
@@ -140,10 +141,17 @@ async fn declare(client: &Client, pace: Pace, sources: Vec<Source>, concurrency:
         }
         bar.set_message(format!("{} taken, {} not", report.accepted + report.known, report.not_taken));
     };
+    let told = Cell::new(false);
+    let put_off = |why: &str| {
+        bar.set_message(format!("{why}; trying again"));
+        if !told.replace(true) {
+            bar.suspend(|| eprintln!("{why}; trying again for about a minute"));
+        }
+    };
     let chunks = Chunks { entries: all(sources), held: None };
-    let settled = &settled;
+    let (settled, put_off) = (&settled, &put_off);
     let sent = futures_util::stream::iter(chunks).map(|(entries, read_bytes, fault)| async move {
-        let outcomes = send(client, pace, &entries, settled).await;
+        let outcomes = send(client, pace, &entries, settled, put_off).await;
         (entries, outcomes, read_bytes, fault)
     });
     let mut sent = std::pin::pin!(sent.buffered(concurrency));
@@ -159,7 +167,6 @@ async fn declare(client: &Client, pace: Pace, sources: Vec<Source>, concurrency:
         }
     }
     bar.finish_and_clear();
-    drop(sent);
     Report { seconds: began.elapsed().as_secs_f64(), ..report.take() }
 }
 
@@ -171,14 +178,30 @@ fn progress(bytes: u64) -> ProgressBar {
     bar
 }
 
-fn result_line(entry: &Entry, outcome: &Outcome) -> Value {
-    let mut line = json!({ "file": &*entry.file, "line": entry.line, "item_id": entry.item_id, "status": outcome.status });
-    if outcome.taken() {
-        line["declaration_id"] = outcome.declaration_id.clone().into();
-    } else {
-        line["problem"] = outcome.problem.clone().unwrap_or_default();
-    }
-    line
+/// One line of the answer, with its members in the order that a person reads them.
+#[derive(Serialize)]
+struct ResultLine<'a> {
+    file: &'a str,
+    line: u64,
+    item_id: Option<&'a str>,
+    status: Option<u16>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    declaration_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<&'a Value>,
+}
+
+fn result_line(entry: &Entry, outcome: &Outcome) -> String {
+    let line = ResultLine {
+        file: &entry.file,
+        line: entry.line,
+        item_id: entry.item_id.as_deref(),
+        status: outcome.status,
+        declaration_id: outcome.declaration_id.as_deref(),
+        problem: outcome.problem.as_ref(),
+    };
+    // Texts and numbers only: it cannot fail.
+    serde_json::to_string(&line).unwrap_or_default()
 }
 
 /// The declarations of all files, and the bytes of all files read so far.

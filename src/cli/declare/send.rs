@@ -37,11 +37,6 @@ impl Outcome {
     fn problem(status: Option<u16>, problem: Value) -> Self {
         Self { status, declaration_id: None, problem: Some(problem) }
     }
-
-    /// Whether the declaration is with the gateway.
-    pub(super) fn taken(&self) -> bool {
-        matches!(self.status, Some(200 | 202))
-    }
 }
 
 /// Why a round left something undone.
@@ -76,8 +71,14 @@ impl Pace {
 }
 
 /// Sends the declarations of a chunk, repeats what has to be repeated, and tells what became of each, in their order.
-/// `settled` is called for each outcome as it comes.
-pub(super) async fn send(client: &Client, pace: Pace, entries: &[Entry], mut settled: impl FnMut(&Entry, &Outcome)) -> Vec<Outcome> {
+/// `settled` is called for each outcome as it comes, `put_off` with the reason of each repeat.
+pub(super) async fn send(
+    client: &Client,
+    pace: Pace,
+    entries: &[Entry],
+    mut settled: impl FnMut(&Entry, &Outcome),
+    put_off: impl Fn(&str),
+) -> Vec<Outcome> {
     let mut outcomes: Vec<Option<Outcome>> = vec![None; entries.len()];
     for (entry, outcome) in entries.iter().zip(&mut outcomes) {
         if let Err(problem) = &entry.body {
@@ -92,7 +93,7 @@ pub(super) async fn send(client: &Client, pace: Pace, entries: &[Entry], mut set
         if pending.is_empty() {
             break;
         }
-        let put_off = round(client, entries, &pending, &mut outcomes, &mut settled).await;
+        let reason = round(client, entries, &pending, &mut outcomes, &mut settled).await;
         let left = pending.iter().filter(|at| outcomes[**at].is_none()).count();
         if left == 0 {
             break;
@@ -101,14 +102,23 @@ pub(super) async fn send(client: &Client, pace: Pace, entries: &[Entry], mut set
         if fruitless >= MAX_FRUITLESS {
             for at in pending {
                 if outcomes[at].is_none() {
-                    let found = given_up(&put_off);
+                    let found = given_up(&reason);
                     settled(&entries[at], &found);
                     outcomes[at] = Some(found);
                 }
             }
             break;
         }
-        let wish = if let PutOff::Busy(_, wish, _) = &put_off { *wish } else { None };
+        let wish = match &reason {
+            PutOff::Busy(status, wish, _) => {
+                put_off(&format!("the gateway answers {status}"));
+                *wish
+            }
+            PutOff::Silent(fault) => {
+                put_off(&fault.to_string());
+                None
+            }
+        };
         tokio::time::sleep(pace.pause(fruitless, wish)).await;
     }
     let lost = || Outcome::problem(None, silence(NoAnswer::Broken));
@@ -195,6 +205,7 @@ fn given_up(put_off: &PutOff) -> Outcome {
 }
 
 fn silence(fault: NoAnswer) -> Value {
-    let detail = format!("{fault}. It may have been taken all the same: run the command again, that is safe.");
+    let perhaps = if fault == NoAnswer::Connect { "Nothing was sent" } else { "It may have been taken all the same" };
+    let detail = format!("{fault}. {perhaps}: run the command again, that is safe.");
     problem("no_answer", "No answer", &detail, json!([]))
 }

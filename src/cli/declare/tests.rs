@@ -6,6 +6,8 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpListener;
 
+use serde_json::json;
+
 use super::*;
 
 /// What the server does with a request, given its number from 0 and its lines.

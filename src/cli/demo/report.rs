@@ -18,14 +18,12 @@ use crate::sandbox::{Entry, Ledger, Scenario};
 /// The road in three lines.
 pub(super) fn legend() -> Vec<Line> {
     let line = |text: &str| vec![(text.to_owned(), Tint::Plain)];
+    let head = " takes a post's declarations to customs and brings the answers back.";
     vec![
-        vec![
-            ("Preclear".to_owned(), Tint::Bold),
-            (" takes a post's declarations to customs and brings the answers back.".to_owned(), Tint::Plain),
-        ],
+        vec![("Preclear".to_owned(), Tint::Bold), (head.to_owned(), Tint::Plain)],
         vec![],
-        line("    post ──── declaration, JSON ────▶ preclear ──── customs XML, mutual TLS ────▶ broker, customs"),
-        line("         ◀── events, signed webhooks ──        ◀── notices, mutual TLS ──────────"),
+        line("  post ── declaration, JSON ──▶ preclear ── XML, mutual TLS ──▶ broker, customs"),
+        line("       ◀── signed webhooks ────          ◀─ notices, mutual TLS"),
         vec![],
     ]
 }
@@ -194,21 +192,14 @@ impl Figures<'_> {
         let summary = self.ledger.summary();
         let mut lines = headline(format!("Done in {}", duration(self.whole)));
         let mut row = |name: &str, text: String| lines.push(vec![(format!("  {name:<10}"), Tint::Dim), (text, Tint::Plain)]);
-        row(
-            "intake",
-            format!(
-                "{taken} accepted, {refused} refused; {per_second:.0} accepted/s; answer {}; each on disk before its 202",
-                both(&intake)
-            ),
-        );
+        row("intake", format!("{taken} accepted, {refused} refused; {per_second:.0} accepted/s, each on disk before its 202"));
+        row("", format!("answer {}", both(&intake)));
+        row("broker", format!("{} messages, each taken once, in {} sends over mutual TLS", summary.taken, summary.arrivals));
         let faults = wire_faults(&self.ledger.entries());
         let faults = if faults.is_empty() { String::new() } else { format!("; on the way {faults}") };
-        row("broker", format!("{} messages taken, each once, of {} sent over mutual TLS{faults}", summary.taken, summary.arrivals));
-        row(
-            "decision",
-            format!("{} from the request to the event that tells it; {} notices", both(&decisions), summary.callbacks_delivered),
-        );
-        row("tracking", format!("{} events; {} webhooks with a right signature", board.events(), self.received.verified));
+        row("", format!("{} notices{faults}", summary.callbacks_delivered));
+        row("decision", format!("{}, from the request to the event that tells it", both(&decisions)));
+        row("tracking", format!("{} events, {} webhooks with a right signature", board.events(), self.received.verified));
         lines
     }
 
@@ -280,9 +271,11 @@ impl Places<'_> {
             lines.push(vec![("Ctrl-C ends it.".to_owned(), Tint::Bold)]);
             return lines;
         }
-        row("dashboard", format!("{}/ (ends with the demo; `preclear demo --keep` leaves it up)", self.dashboard));
-        let files = if self.kept { "configuration, certificates, database, messages" } else { "removed now; `--dir DIR` keeps them" };
-        row("files", format!("{} ({files})", self.folder));
+        row("dashboard", format!("{}/", self.dashboard));
+        row("", "ends with the demo; `preclear demo --keep` leaves it up".to_owned());
+        row("files", self.folder.to_owned());
+        let kept = if self.kept { "configuration, certificates, database, messages" } else { "removed now; `--dir DIR` keeps them" };
+        row("", kept.to_owned());
         lines
     }
 }

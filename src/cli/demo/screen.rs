@@ -52,7 +52,7 @@ impl Screen {
         let shown = moving(board, rows);
         lines.extend(shown.iter().map(|row| self.layout.row(row)));
         if shown.len() < board.rows.len() {
-            lines.push(vec![(format!("    … and {} more", board.rows.len() - shown.len()), Tint::Dim)]);
+            lines.push(vec![(format!("  … and {} more", board.rows.len() - shown.len()), Tint::Dim)]);
         }
         self.redraw(&lines);
     }
@@ -88,7 +88,7 @@ impl Screen {
     /// Draws over what was drawn before, in one write, so that nothing flickers.
     fn redraw(&mut self, lines: &[Line]) {
         let up = if self.drawn > 0 { format!("\x1b[{}A\r", self.drawn) } else { String::new() };
-        let body: String = lines.iter().map(|line| format!("{}\x1b[K\n", self.paint(line))).collect();
+        let body: String = lines.iter().map(|line| format!("\x1b[2K{}\n", self.paint(line))).collect();
         self.text(&format!("\x1b[?2026h{up}{body}\x1b[J\x1b[?2026l"));
         self.drawn = lines.len();
     }

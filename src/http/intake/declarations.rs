@@ -19,7 +19,7 @@ use super::{IntakeState, JSON, json, path_parameter, views};
 use crate::domain::declaration::Declaration;
 use crate::domain::ids::DeclarationId;
 use crate::error::{ApiError, Code};
-use crate::intake::{Submission, Taken, store_error};
+use crate::intake::{Submission, Taken};
 
 const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -34,7 +34,7 @@ const STATUS: &[Content] = &[Content::json(schema::object)];
 const REPLAY_HEADER: &[(&str, &str)] = &[("Idempotency-Replayed", "`true`: the first answer again, byte for byte.")];
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::new(Method::Post, "/v1/declarations", "Hand over a declaration", || web::post().to(declare))
+    Route::new(Method::Post, "/v1/declarations", "Hand over a declaration", || web::to(declare))
         .described("Answers once the declaration, its messages and this answer are durable. The same item and content again is the first answer again.")
         .parameters(&[KEY])
         .takes("The declaration.", DECLARATION)
@@ -61,20 +61,20 @@ pub(super) const ROUTES: &[Route] = &[
             Code::Draining,
             Code::MappingUnavailable,
         ]),
-    Route::new(Method::Post, "/v1/declarations/batch", "Hand over many declarations", || web::post().to(declare_batch))
+    Route::new(Method::Post, "/v1/declarations/batch", "Hand over many declarations", || web::to(declare_batch))
         .described("One result line per input line, in order, written while lines are still read. A bad line never stops the rest. Header keys do not apply; each item's natural key does.")
         .takes("One declaration per line.", &[Content::of(NDJSON, schema::text)])
         .answers(&[Answer::new(200, "Result lines: `line`, `status`, and `declaration` or `problem`.", &[Content::of(NDJSON, schema::text)])])
         .refuses(&[Code::UnsupportedMediaType]),
-    Route::new(Method::Post, "/v1/declarations/preview", "See what would become of a declaration", || web::post().to(preview))
+    Route::new(Method::Post, "/v1/declarations/preview", "See what would become of a declaration", || web::to(preview))
         .described("Route, mapped message, faults and warnings. Stores nothing.")
         .takes("The declaration.", DECLARATION)
         .answers(&[Answer::new(200, "What would become of it.", STATUS)])
         .refuses(&[Code::MalformedJson, Code::BadHeader, Code::RequestTimeout, Code::BodyTooLarge, Code::UnsupportedMediaType]),
-    Route::new(Method::Get, "/v1/declarations/{declaration_id}", "What became of a declaration", || web::get().to(show))
+    Route::new(Method::Get, "/v1/declarations/{declaration_id}", "What became of a declaration", || web::to(show))
         .answers(&[Answer::new(200, "Its three states, broker, references and history.", STATUS)])
-        .refuses(&[Code::NotFound, Code::StoreUnavailable]),
-    Route::new(Method::Get, "/v1/declarations/{declaration_id}/messages", "Every message and notice of a declaration", || web::get().to(messages))
+        .refuses(&[Code::BadQuery, Code::NotFound, Code::StoreUnavailable]),
+    Route::new(Method::Get, "/v1/declarations/{declaration_id}/messages", "Every message and notice of a declaration", || web::to(messages))
         .described("With times, hashes and results; the bytes only when asked for.")
         .parameters(&[CONTENT])
         .answers(&[Answer::new(200, "Messages and notices in order.", STATUS)])
@@ -161,7 +161,7 @@ async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
         let post = state.authenticate(&request)?;
         Query::read(&request, &[])?;
         let id = declaration_id(&request)?;
-        let view = state.store.declaration(&post.code, id).await.map_err(store_error)?.ok_or(Code::NotFound)?;
+        let view = state.store.declaration(&post.code, id).await?.ok_or(Code::NotFound)?;
         Ok(HttpResponse::Ok().content_type(JSON).body(views::declaration(view)))
     };
     answer(&request, outcome.await)
@@ -173,7 +173,7 @@ async fn messages(request: HttpRequest, state: Data<IntakeState>) -> HttpRespons
         let query = Query::read(&request, &[CONTENT])?;
         let id = declaration_id(&request)?;
         let with_content = query.text(&CONTENT) == Some("1");
-        let view = state.store.messages(&post.code, id, with_content).await.map_err(store_error)?.ok_or(Code::NotFound)?;
+        let view = state.store.messages(&post.code, id, with_content).await?.ok_or(Code::NotFound)?;
         Ok(json(StatusCode::OK, &views::messages(view)))
     };
     answer(&request, outcome.await)

@@ -26,12 +26,12 @@ const LAST_EVENT_ID: Parameter =
 const EVENT_STREAM: &str = "text/event-stream";
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::new(Method::Get, "/v1/events", "Events after a cursor", || web::get().to(page))
+    Route::new(Method::Get, "/v1/events", "Events after a cursor", || web::to(page))
         .described("CloudEvents 1.0 in the order of the post's log, without gaps; `next` is the cursor for the next call.")
         .parameters(&[AFTER, LIMIT, WAIT])
         .answers(&[Answer::new(200, "`events` and `next`.", &[Content::json(schema::object)])])
         .refuses(&[Code::BadQuery, Code::BadCursor, Code::CursorGone, Code::TooManyRequests, Code::StoreUnavailable, Code::Draining]),
-    Route::new(Method::Get, "/v1/events/stream", "Events as they come", || web::get().to(stream))
+    Route::new(Method::Get, "/v1/events/stream", "Events as they come", || web::to(stream))
         .described("Server-sent events; the id of each is the cursor of the feed.")
         .parameters(&[LAST_EVENT_ID])
         .answers(&[Answer::new(200, "The stream.", &[Content::of(EVENT_STREAM, schema::text)])])

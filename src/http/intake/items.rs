@@ -12,17 +12,17 @@ use super::super::schema;
 use super::{IntakeState, JSON, SMALL_BODY, json, path_parameter, views};
 use crate::domain::ids::S10;
 use crate::error::{ApiError, Code};
-use crate::intake::{Sighting, store_error};
+use crate::intake::Sighting;
 use crate::store::TrackingEvent;
 
 const STATUS: &[Content] = &[Content::json(schema::object)];
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::new(Method::Get, "/v1/items/{item_id}", "Latest status of an item", || web::get().to(show))
+    Route::new(Method::Get, "/v1/items/{item_id}", "Latest status of an item", || web::to(show))
         .described("The newest posting of the S10 id; the same object as that of the declaration.")
         .answers(&[Answer::new(200, "Its three states, broker, references and history.", STATUS)])
-        .refuses(&[Code::NotFound, Code::StoreUnavailable]),
-    Route::new(Method::Post, "/v1/items/{item_id}/tracking", "Tell what was seen physically", || web::post().to(track))
+        .refuses(&[Code::BadQuery, Code::NotFound, Code::StoreUnavailable]),
+    Route::new(Method::Post, "/v1/items/{item_id}/tracking", "Tell what was seen physically", || web::to(track))
         .described("EMSEVT events of the item. Destination-leg events are proposed only once the arrival (EMD) was told here.")
         .takes("The event.", &[Content::json(schema::record::<Sighting>)])
         .answers(&[Answer::new(202, "Stored.", STATUS)])
@@ -45,7 +45,7 @@ async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
         let post = state.authenticate(&request)?;
         Query::read(&request, &[])?;
         let item_id = item_id(&request)?;
-        let view = state.store.item(&post.code, item_id).await.map_err(store_error)?.ok_or(Code::NotFound)?;
+        let view = state.store.item(&post.code, item_id).await?.ok_or(Code::NotFound)?;
         Ok(HttpResponse::Ok().content_type(JSON).body(views::declaration(view)))
     };
     answer(&request, outcome.await)
@@ -63,7 +63,7 @@ async fn track(request: HttpRequest, payload: Payload, state: Data<IntakeState>)
             at: sighting.at.0,
             office: sighting.office.as_ref().map(ToString::to_string),
         };
-        let known = state.store.tracking(&post.code, item_id, event).await.map_err(store_error)?;
+        let known = state.store.tracking(&post.code, item_id, event).await?;
         if !known {
             return Err(Code::NotFound.into());
         }

@@ -16,7 +16,7 @@ use crate::tracking::subscriptions::NewSubscription;
 const OBJECT: &[Content] = &[Content::json(schema::object)];
 
 pub(super) const ROUTES: &[Route] = &[
-    Route::new(Method::Post, "/v1/subscriptions", "Ask for events by webhook", || web::post().to(create))
+    Route::new(Method::Post, "/v1/subscriptions", "Ask for events by webhook", || web::to(create))
         .described("Standard Webhooks: `webhook-id`, `webhook-timestamp`, `webhook-signature`. The secret is shown in this answer only.")
         .takes("Target and types.", &[Content::json(schema::record::<NewSubscription>)])
         .answers(&[Answer::new(201, "The subscription with its secret.", OBJECT)])
@@ -31,15 +31,23 @@ pub(super) const ROUTES: &[Route] = &[
             Code::Overloaded,
             Code::Draining,
         ]),
-    Route::new(Method::Get, "/v1/subscriptions", "List the post's subscriptions", || web::get().to(list))
+    Route::new(Method::Get, "/v1/subscriptions", "List the post's subscriptions", || web::to(list))
         .answers(&[Answer::new(200, "Subscriptions without their secrets.", OBJECT)])
         .refuses(&[Code::BadQuery, Code::StoreUnavailable]),
-    Route::new(Method::Delete, "/v1/subscriptions/{subscription_id}", "End a subscription", || web::delete().to(delete))
+    Route::new(Method::Delete, "/v1/subscriptions/{subscription_id}", "End a subscription", || web::to(delete))
         .answers(&[Answer::empty(204, "Ended.")])
         .refuses(&[Code::NotFound, Code::StoreUnavailable, Code::Overloaded, Code::Draining]),
-    Route::new(Method::Post, "/v1/subscriptions/{subscription_id}/test", "Send a test event", || web::post().to(test))
+    Route::new(Method::Post, "/v1/subscriptions/{subscription_id}/test", "Send a test event", || web::to(test))
         .answers(&[Answer::new(202, "Queued.", OBJECT)])
-        .refuses(&[Code::NotFound, Code::StoreUnavailable, Code::Overloaded, Code::Draining]),
+        .refuses(&[
+            Code::BadHeader,
+            Code::RequestTimeout,
+            Code::NotFound,
+            Code::BodyTooLarge,
+            Code::StoreUnavailable,
+            Code::Overloaded,
+            Code::Draining,
+        ]),
 ];
 
 async fn create(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -> HttpResponse {
@@ -72,9 +80,11 @@ async fn delete(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse 
     answer(&request, outcome.await)
 }
 
-async fn test(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
+async fn test(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -> HttpResponse {
     let outcome = async {
         let post = state.authenticate(&request)?;
+        // Nothing is asked of the body; read, so that the connection can go on.
+        body::read(&request, payload, SMALL_BODY).await?;
         let queued = state.subscriptions.test(&post.code, path_parameter(&request, "subscription_id")).await?;
         Ok(json(StatusCode::ACCEPTED, &queued))
     };

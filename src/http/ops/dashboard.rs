@@ -60,7 +60,7 @@ pub async fn page(request: HttpRequest, state: Data<OpsState>) -> HttpResponse {
             .insert_header((REFERRER_POLICY, "same-origin"))
             .body(page.html(&state).into_string())
     });
-    answer(&request, outcome.map_err(Into::into))
+    answer(&request, outcome)
 }
 
 async fn gather(request: &HttpRequest, state: &OpsState) -> Result<Page, ApiError> {
@@ -389,7 +389,7 @@ fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index) % 3 == 0 {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
             text.push('\u{202f}');
         }
         text.push(digit);

@@ -36,18 +36,6 @@ record! {
     }
 }
 
-/// The store's failures as operators' errors; internals stay inside.
-pub(super) fn store_error(error: &StoreError) -> ApiError {
-    match error {
-        StoreError::Overloaded | StoreError::Unavailable(_) => ApiError::new(Code::StoreUnavailable).retry_after(5),
-        StoreError::Closing => ApiError::new(Code::StoreUnavailable).retry_after(5).detail("The store is closing."),
-        StoreError::Fault(fault) => {
-            tracing::error!(fault, "the store failed an operator's request");
-            Code::Internal.into()
-        }
-    }
-}
-
 fn json<T: Serialize>(value: &T) -> HttpResponse {
     HttpResponse::Ok().json(value)
 }
@@ -66,7 +54,7 @@ pub(super) async fn ready(request: HttpRequest, state: Data<OpsState>) -> HttpRe
         if state.draining.is_on() {
             return Err(Code::Draining.into());
         }
-        state.source.check().await.map_err(|error| store_error(&error))?;
+        state.source.check().await?;
         Ok(json(&Health { status: "ready" }))
     };
     answer(&request, outcome.await)
@@ -91,7 +79,7 @@ pub(super) async fn metrics(request: HttpRequest, state: Data<OpsState>) -> Http
 pub(super) async fn brokers(request: HttpRequest, state: Data<OpsState>) -> HttpResponse {
     let outcome = async {
         no_query(&request)?;
-        let brokers = broker_views(&state).await.map_err(|error| store_error(&error))?;
+        let brokers = broker_views(&state).await?;
         Ok(json(&BrokerList { brokers }))
     };
     answer(&request, outcome.await)
@@ -112,7 +100,7 @@ pub(super) async fn dead_letters(request: HttpRequest, state: Data<OpsState>) ->
             reason: query.text(&table::REASON).and_then(DeadReason::parse),
             limit: limit(&query),
         };
-        let found = state.source.dead_letters(filter).await.map_err(|error| store_error(&error))?;
+        let found = state.source.dead_letters(filter).await?;
         Ok(json(&DeadLetterList { dead_letters: found.into_iter().map(Into::into).collect() }))
     };
     answer(&request, outcome.await)
@@ -122,7 +110,7 @@ pub(super) async fn notices(request: HttpRequest, state: Data<OpsState>) -> Http
     let outcome = async {
         let query = Query::read(&request, table::NOTICE_PARAMETERS)?;
         let parked = query.text(&table::STATE).and_then(ParkedState::parse).unwrap_or_default();
-        let found = state.source.parked_notices(parked, limit(&query)).await.map_err(|error| store_error(&error))?;
+        let found = state.source.parked_notices(parked, limit(&query)).await?;
         Ok(json(&NoticeList { notices: found.into_iter().map(Into::into).collect() }))
     };
     answer(&request, outcome.await)
@@ -133,7 +121,7 @@ fn limit(query: &Query<'_>) -> u32 {
 }
 
 pub(super) async fn mappings(request: HttpRequest, state: Data<OpsState>) -> HttpResponse {
-    answer(&request, no_query(&request).map(|()| json(&mapping_list(&state))).map_err(Into::into))
+    answer(&request, no_query(&request).map(|()| json(&mapping_list(&state))))
 }
 
 fn mapping_list(state: &OpsState) -> MappingList {
@@ -245,14 +233,14 @@ async fn done(request: &HttpRequest, state: &OpsState, broker: &str) -> Outcome 
     if is_form(request) {
         return Ok(HttpResponse::SeeOther().insert_header((LOCATION, "/")).finish());
     }
-    let views = broker_views(state).await.map_err(|error| store_error(&error))?;
+    let views = broker_views(state).await?;
     let view = views.into_iter().find(|view| view.name == broker).ok_or(Code::NotFound)?;
     Ok(json(&view))
 }
 
 fn ops_error(error: OpsFault) -> ApiError {
     match error {
-        OpsFault::Store(error) => store_error(&error),
+        OpsFault::Store(error) => error.into(),
         OpsFault::Refused(faults) => {
             let faults = faults.into_iter().map(|(place, detail)| Fault::new(place, fault::MAPPING_VALUE, detail)).collect();
             ApiError::new(Code::ReloadRefused).errors(faults)

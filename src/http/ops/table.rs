@@ -63,7 +63,8 @@ const HEALTH: &[Route] = &[
         .refuses(&[Code::Draining, Code::StoreUnavailable])
         .open(),
     Route::new(Method::Get, "/metrics", "Metrics", || web::to(handlers::metrics))
-        .answers(&[Answer::new(200, "Prometheus text format.", &[Content::of("text/plain", schema::text)])]),
+        .answers(&[Answer::new(200, "Prometheus text format.", &[Content::of("text/plain", schema::text)])])
+        .refuses(&[Code::BadQuery]),
     Route::new(Method::Get, "/", "The page for operators", || web::to(dashboard::page))
         .described("Brokers with what waits for them and why, dead letters, parked notices, certificates that end soon. Loads nothing from elsewhere.")
         .parameters(PAGE_PARAMETERS)

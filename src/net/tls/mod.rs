@@ -12,7 +12,6 @@
 //!
 //! Must not: read the clock (the instant comes in), or issue certificates.
 
-mod expiry;
 mod material;
 mod peer;
 mod server;
@@ -21,7 +20,6 @@ mod tests;
 
 use std::sync::Arc;
 
-pub use expiry::{CertificateExpiry, expiries, record_expiries};
 pub use material::{KeyPair, MaterialFault, Part, Purpose, Why, load_pair, load_roots};
 pub use peer::Peer;
 pub use server::{ServerTls, ServerTlsFiles, server_config};

@@ -99,7 +99,8 @@ fn rows_tell_all_their_faults_and_spoil_no_others() {
     for (rows, expected) in table {
         let text = [head.as_bytes(), rows, b"GOOD,d,1,,,1,,\n"].concat();
         let shown = String::from_utf8_lossy(rows).into_owned();
-        let groups: Vec<_> = Table::open(text.as_slice()).ok().expect("a good head").collect();
+        let Ok(table) = Table::open(text.as_slice()) else { panic!("a good head") };
+        let groups: Vec<_> = table.collect();
         assert_eq!(groups.len(), 2, "{shown}");
         let faults = told(groups[0].declaration.as_ref().expect_err(&shown));
         assert_eq!(faults.len(), expected.len(), "{shown}: {faults:?}");

@@ -88,7 +88,7 @@ pub(super) const CHANGES: &[(&str, &str)] = &[
     // Contents.
     ("/contents=[]; /documents=[]", "/contents required"),
     ("/contents=[]; /documents=[]; /category=documents", ""),
-    ("/contents=[]; /documents=[]; /category=papers", "/category unknown_value"),
+    ("/contents=[]; /documents=[]; /category=papers", "/category unknown_value, /contents required"),
     ("/contents=7", "/contents wrong_type"),
     ("!/contents/1/hs_code", "/contents/1/hs_code condition"),
     ("!/contents/1/origin_country", "/contents/1/origin_country condition"),

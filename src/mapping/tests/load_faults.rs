@@ -1,0 +1,213 @@
+//! Planted faults: all found in one load, each with its place.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn faults(files: &Files) -> Vec<String> {
+    Mapping::load(files).expect_err("has faults").iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn all_faults_of_a_mapping_are_told_at_once_with_their_places() {
+    let template = r#"<R xmlns:p="urn:preclear:mapping:1" xmlns="urn:x">
+  <A>{sender.nmae}</A>
+  <B p:iff="true">{settings.ofice}</B>
+  <C>{item_id | uper}</C>
+  <D>{contents}</D>
+  <E p:each="line in sender">{line}</E>
+  <F>{mail_class | code('mode')}</F>
+  <q:G x="1">{gross_weight_g &lt; sender.name}</q:G>
+  <H>{category == 'gifts'}</H>
+  <I p:let-name="1 +">{namee}</I>
+  <J>{gross_weight_g | decimals('2')}</J>
+  <p:check that="true" code="X!" field="contents[].hscode">text</p:check>
+  <K>{message.lnr}{item_id</K>
+  <p:grup/>
+  <L>{posted_on == 'soon'}{pick(identifiers, 'iosss').value}</L>
+</R>"#;
+    let mut files = files(template);
+    files.files.insert("codes/bad.csv".to_owned(), b"key,value\na,1\na,2\n,3\n".to_vec());
+    files.files.insert("amendmant.xml".to_owned(), b"<a/>".to_vec());
+    files.files.insert("notices.toml".to_owned(), NOTICES.as_bytes().to_vec());
+    files.files.insert("mapping.toml".to_owned(), MANIFEST.replace("content_type", "contenttype").into_bytes());
+    let found = faults(&files);
+    let expected = [
+        "test/mapping.toml:5:1: content_type is missing",
+        "test/mapping.toml:6:1: unknown key contenttype (did you mean content_type?)",
+        "test/codes/bad.csv:3:1: the key \"a\" stands twice",
+        "test/codes/bad.csv:4:1: the key is empty",
+        "test/declaration.xml:2:14: Party has no field nmae (did you mean name?)",
+        "test/declaration.xml:3:6: there is no attribute p:iff (did you mean if?)",
+        "test/declaration.xml:3:29: mapping.toml has no setting ofice (did you mean office?)",
+        "test/declaration.xml:4:17: unknown function uper (did you mean upper?)",
+        "test/declaration.xml:5:7: a list is not a text: use join, first(…) or p:each, or name a field of it",
+        "test/declaration.xml:6:22: a repeat needs a list, not a record",
+        "test/declaration.xml:6:31: unknown name line",
+        "test/declaration.xml:7:25: there is no code list codes/mode.csv (did you mean modes?)",
+        "test/declaration.xml:8:4: the prefix q has no namespace: declare xmlns:q",
+        "test/declaration.xml:8:35: a whole number cannot be compared with a text",
+        "test/declaration.xml:9:19: \"gifts\" is not one of: sale_of_goods, gift, documents, commercial_sample, returned_goods, mixed, other (did you mean gift?)",
+        "test/declaration.xml:10:20: syntax: unexpected end of input, expected expression",
+        "test/declaration.xml:10:24: unknown name namee (did you mean name?)",
+        "test/declaration.xml:11:33: has to be written out here: `number | decimals(n)`",
+        "test/declaration.xml:12:30: a code has small letters, digits and _",
+        "test/declaration.xml:12:52: Line has no field hscode (did you mean hs_code?)",
+        "test/declaration.xml:13:15: message has no lnr (did you mean lrn?)",
+        "test/declaration.xml:13:19: this { is not closed; {{ writes a brace",
+        "test/declaration.xml:14:4: there is no element p:grup (did you mean group?)",
+        "test/declaration.xml:15:20: \"soon\" is no date like 2026-11-20",
+        "test/declaration.xml:15:46: \"iosss\" is not one of: eori, vat, ioss, voec, gst, arn, abn, pccc, cpf, cnpj, national_id, passport, nif, ein, importer_code, tax_id, other (did you mean ioss?)",
+        "test/notices.toml:7:9: [namespaces] has no prefix rr (did you mean r?)",
+        "test/notices.toml:8:1: unknown key lnr (did you mean lrn?)",
+        "test/notices.toml:9:21: a ] is expected",
+        "test/notices.toml:10:41: a form of an instant is 304, 102 or iso",
+        "test/notices.toml:13:11: one of: pending, submitted, registered, accepted, documents_required, duties_due, held, detained, released, cleared, rejected, returned, seized, destroyed, cancelled (did you mean accepted?)",
+        "test/notices.toml:17:1: this row is never used: a row before it fits whenever it does",
+        "test/amendmant.xml:0:0: a mapping has no such file (did you mean amendment.xml?)",
+    ];
+    for (found, expected) in found.iter().zip(expected) {
+        assert_eq!(found, expected);
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+}
+
+const NOTICES: &str = r#"[namespaces]
+r = "urn:r"
+
+[[notice]]
+name = "n"
+each = "/r:R"
+code = "rr:Code"
+lnr = "r:Lrn"
+mrn = "r:Mrn[r:X='1'"
+occurred_at = { path = "r:T", format = "305" }
+[[notice.status]]
+code = "1"
+status = "acepted"
+[[notice.status]]
+code = "2"
+note = "n"
+[[notice.status]]
+code = "2"
+note = "m"
+"#;
+
+#[test]
+fn what_is_no_template_is_refused_where_it_breaks() {
+    for (template, expected) in [
+        ("<R><A></R>", "test/declaration.xml:1:"),
+        ("<R>", "test/declaration.xml:1:4: the element R is not closed"),
+        ("", "test/declaration.xml:1:1: a template has one root element"),
+        ("<R/><S/>", "a message has one root element"),
+        ("<!DOCTYPE R [<!ENTITY a \"b\">]>\n<R>&a;</R>", "test/declaration.xml:1:1: DOCTYPE is not allowed"),
+        ("<R>&a;</R>", "test/declaration.xml:1:4: only &lt; &gt; &amp; &quot; &apos; and character references are known"),
+        ("<R a=\"1\" a=\"2\"/>", "test/declaration.xml:1:1: attributes: "),
+        ("<R xmlns:a=\"u\" xmlns:b=\"u\" a:x=\"1\" b:x=\"2\"/>", "test/declaration.xml:1:36: the attribute b:x stands twice"),
+        ("<R xmlns:p=\"urn:preclear:mapping:1\" p:if=\"true\"/>", "test/declaration.xml:1:37: the root element is always written, once"),
+        ("<R>{mrn}</R>", "mrn is only known in templates of messages that follow a declaration"),
+        ("<R>{'a' {% x</R>", "this { is not closed"),
+        ("<R>a } b</R>", "test/declaration.xml:1:6: this } closes nothing"),
+    ] {
+        let found = faults(&files(template)).join("\n");
+        assert!(found.contains(expected), "{template}: {found}");
+    }
+    let deep = format!("{}{}", "<a>".repeat(70), "</a>".repeat(70));
+    assert!(faults(&files(&deep)).join("").contains("at most 64 levels"));
+    let nested = format!("<R>{{{}1{}}}</R>", "(".repeat(300), ")".repeat(300));
+    assert!(!faults(&files(&nested)).is_empty());
+    let chain = format!("<R>{{{}}}</R>", vec!["1"; 200].join("+"));
+    assert!(faults(&files(&chain)).join("").contains("nested too deep"));
+    let long = format!("<R>{{{}}}</R>", vec!["item_id"; 100].join(" == item_id or "));
+    assert!(faults(&files(&long)).join("").contains("1024 bytes at most"));
+    for (expression, expected) in [
+        ("sender.name is defined", "1:20: there are no tests"),
+        ("item_id[:2]", "there are no slices"),
+        ("1 &lt; 2 &lt; 3", "compare two values at a time"),
+        ("2 ** 3", "numbers have + - * / only"),
+        ("item_id.upper()", "only functions of the table can be called"),
+        ("cut(item_id, n=3)", "arguments are given by place"),
+        ("[a, b", "syntax"),
+    ] {
+        let found = faults(&files(&format!("<R>{{{expression}}}</R>"))).join("\n");
+        assert!(found.contains(expected), "{expression}: {found}");
+    }
+}
+
+#[test]
+fn a_broken_mapping_harms_only_itself() {
+    let folder = std::env::temp_dir().join(format!("preclear-registry-{}", std::process::id()));
+    for (name, template) in [("good", "<R/>"), ("bad", "<R>")] {
+        for (path, bytes) in files(template).files {
+            let path = folder.join(name).join(path);
+            std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+            std::fs::write(path, bytes).expect("written");
+        }
+    }
+    let (registry, broken) = Registry::load(&Source::Folder(folder.clone()));
+    std::fs::remove_dir_all(folder).expect("removed");
+    assert_eq!(registry.names().collect::<Vec<_>>(), ["good"]);
+    assert_eq!(broken.iter().map(|broken| broken.name.as_str()).collect::<Vec<_>>(), ["bad"]);
+    assert!(registry.get("good").expect("loaded").version.starts_with("1.2.3+"));
+}
+
+#[test]
+fn the_built_in_set_loads() {
+    let (registry, broken) = Registry::load(&Source::Embedded);
+    assert!(broken.is_empty(), "{broken:?}");
+    assert!(registry.get("hmrc-cds").is_some());
+}
+
+#[test]
+fn settings_are_checked_all_at_once() {
+    let manifest = MANIFEST.replace("required = false\nexample = \"1.50\"", "required = true\nexample = \"1.50\"");
+    let mut files = files("<R/>");
+    files.files.insert("mapping.toml".to_owned(), manifest.into_bytes());
+    let mapping = Mapping::load(&files).expect("loads");
+    let table: toml::Table = toml::from_str("offce = \"x\"\noffice = 7").expect("TOML");
+    let faults = mapping.settings(&table).expect_err("faults");
+    let found: Vec<(&str, &str)> = faults.iter().map(|fault| (fault.key.as_str(), fault.message.as_str())).collect();
+    assert_eq!(
+        found,
+        [
+            ("offce", "the mapping has no such setting; did you mean office?"),
+            ("office", "has to be a text of 1 to 500 characters without control characters, for example \"A1\""),
+            ("limit", "has to be set: a limit (for example \"1.50\")"),
+        ]
+    );
+}
+
+#[test]
+fn the_page_has_the_table_of_functions() {
+    let page = include_str!("../../../docs/MAPPING.md");
+    assert!(page.contains(&functions::table()), "docs/MAPPING.md needs this table:\n{}", functions::table());
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// What is no mapping is refused or means something, but never ends the process.
+    #[test]
+    fn no_text_of_an_author_panics(
+        tokens in prop::collection::vec(
+            prop::sample::select(vec![
+                "item_id", "contents", "sender", ".", "name", "[", "]", "0", "1.5", "(", ")", "|", "join", "sum", "'value.amount'", "'x'", ",", "+", "-", "*",
+                "/", "~", "==", "<", "in", "not", "and", "or", "if", "else", "is", "defined", ":", "{", "}", "\u{e9}", "\\", "'", "date", "'%Y%'", "code", "none",
+            ]),
+            0..25,
+        ),
+        at in 0usize..20_000,
+        junk in "[<>&;'\"{}a\u{e9} ]{0,4}",
+    ) {
+        let declaration = declaration();
+        if let Ok(condition) = Condition::compile(&tokens.join(" ")) {
+            let _ = condition.matches(&declaration, PostContext::default());
+        }
+        let shipped = include_str!("../../../mappings/hmrc-cds/declaration.xml");
+        let mut place = at % shipped.len();
+        while !shipped.is_char_boundary(place) {
+            place -= 1;
+        }
+        let _ = Mapping::load(&files(&format!("{}{junk}{}", &shipped[..place], &shipped[place..])));
+    }
+}
