@@ -45,7 +45,7 @@ pub enum MappingCommand {
         name: String,
         /// A declaration in JSON; - reads stdin.
         declaration: PathBuf,
-        /// The broker's settings, as in the configuration; a table [context] may set lrn, mrn, post_code and so on.
+        /// The broker's settings, as in the configuration; a table `context` may set lrn, mrn, post_code and so on.
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
     },

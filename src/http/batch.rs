@@ -1,7 +1,7 @@
 //! NDJSON in, NDJSON out, both at once: a batch has no end, so nothing waits for it.
 //!
 //! One result line per input line, in order; a bad line never stops the rest. Up to
-//! [`MAX_OPEN_LINES`] lines are worked on at the same time, which is what lets many of them share
+//! `MAX_OPEN_LINES` lines are worked on at the same time, which is what lets many of them share
 //! one commit; the reader waits when that many are open, so memory stays bounded.
 
 use std::sync::Arc;

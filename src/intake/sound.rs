@@ -11,7 +11,7 @@ use crate::error::{ApiError, Code};
 
 use super::{PostProfile, Router};
 
-/// A declaration without faults. There is no other way to get one than [`read`].
+/// A declaration without faults. There is no other way to get one than `read`.
 #[derive(Debug)]
 pub struct Sound {
     /// The declaration.

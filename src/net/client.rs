@@ -1,7 +1,7 @@
 //! One client per broker, and what is known of the wire after each try.
 //!
 //! Why it exists: whether a message may be sent again depends on one question: can its first byte have
-//! left us? The library does not say, so the body is handed to it behind a [`Gate`]: before the
+//! left us? The library does not say, so the body is handed to it behind a `Gate`: before the
 //! library asks for the body, no byte of it can be on the wire; when a try ends, the gate is locked, so
 //! that nobody can ask later either. What a library *calls* an error decides nothing.
 //!

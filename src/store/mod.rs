@@ -3,7 +3,7 @@
 //! Each method is one step of the road and one commit: it is durable when it returns `Ok`, and nothing
 //! of it is when it returns an error. Callers see values and never a driver, a row or a transaction;
 //! there is never a transaction over the network. SQLite stands behind it now; PostgreSQL follows as a
-//! second variant of [`Backend`], with the same decisions ([`apply`]) over other statements.
+//! second variant of `Backend`, with the same decisions (`apply`) over other statements.
 //!
 //! Who waits for what is told by signals after the commit that concerned it, never before.
 
