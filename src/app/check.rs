@@ -103,7 +103,29 @@ fn check_store(config: &Config, findings: &mut Vec<Finding>) {
             if !writable {
                 findings.push(fault("store", "store.url", format!("the folder {} cannot be written", folder.display())));
             }
+            check_store_file(path, findings);
         }
+    }
+}
+
+/// A file that is there has to be a database that this process may write.
+fn check_store_file(path: &Path, findings: &mut Vec<Finding>) {
+    use std::io::Read as _;
+    let mut head = [0u8; 16];
+    let read = match std::fs::File::open(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) => Err(error),
+        Ok(mut file) => file.read(&mut head),
+    };
+    let place = format!("the file {}", path.display());
+    match read {
+        Err(error) => findings.push(fault("store", "store.url", format!("{place} cannot be read: {}", error.kind()))),
+        Ok(0) => {}
+        Ok(_) if &head != b"SQLite format 3\0" => findings.push(fault("store", "store.url", format!("{place} is no SQLite database"))),
+        Ok(_) if rustix::fs::access(path, rustix::fs::Access::WRITE_OK).is_err() => {
+            findings.push(fault("store", "store.url", format!("{place} cannot be written")));
+        }
+        Ok(_) => {}
     }
 }
 

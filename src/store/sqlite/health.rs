@@ -75,7 +75,14 @@ impl Health {
             Some((seen, enough)) if seen.elapsed() < FREE_SPACE_HOLDS => enough,
             _ => {
                 let enough = rustix::fs::statvfs(&self.folder).is_ok_and(|s| s.f_bavail.saturating_mul(s.f_frsize) >= self.min_free_bytes);
+                let was_enough = space.is_none_or(|(_, enough)| enough);
                 *space = Some((Instant::now(), enough));
+                // Told when it changes, not once a second.
+                if was_enough && !enough {
+                    tracing::error!("free space beside the store is below store.min_free_mb: intake answers 503 until there is more");
+                } else if enough && !was_enough {
+                    tracing::info!("free space beside the store is enough again");
+                }
                 enough
             }
         }

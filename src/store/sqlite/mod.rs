@@ -84,6 +84,8 @@ impl Sqlite {
     /// Opens, checks and migrates the file, and starts the writer. Blocks.
     pub(super) fn open(options: StoreOptions) -> Result<Self, OpenError> {
         let lock = lock_file(&options.path)?;
+        // It holds personal data: readable by its owner only, and so are the log and the index that SQLite puts beside it.
+        private().write(true).create(true).truncate(false).open(&options.path)?;
         let mut conn = connect(&options.path)?;
         migrate::migrate(&mut conn)?;
         // What a crash or a failed disk left in the log is written anew and synced before anything is taken.
@@ -168,11 +170,18 @@ impl Drop for Sqlite {
     }
 }
 
+/// How files are made that nobody else may read.
+fn private() -> std::fs::OpenOptions {
+    let mut options = File::options();
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
 /// Two processes on one file would each run every lane and send everything twice.
 fn lock_file(path: &Path) -> Result<File, OpenError> {
     let mut name = path.as_os_str().to_owned();
     name.push("-lock");
-    let file = File::options().create(true).truncate(false).write(true).open(name)?;
+    let file = private().create(true).truncate(false).write(true).open(name)?;
     match rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => Ok(file),
         Err(rustix::io::Errno::WOULDBLOCK) => Err(OpenError::InUse),
@@ -197,7 +206,8 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
         ("temp_store", "MEMORY"),
         ("cache_size", "-65536"),
         ("wal_autocheckpoint", "131072"),
-        ("journal_size_limit", "67108864"),
+        // Above what the log reaches: a log that is cut has to be grown again, block by block.
+        ("journal_size_limit", "268435456"),
     ];
     for (name, value) in pragmas {
         conn.execute_batch(&format!("PRAGMA {name} = {value}")).map_err(database)?;
