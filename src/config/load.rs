@@ -148,6 +148,11 @@ fn check_sections(config: &Config, faults: &mut Vec<ConfigFault>) {
         if post.api_keys.is_empty() && post.client_identities.is_empty() {
             fault(format!("posts.{code}.api_keys"), "a post needs an API key or a client identity");
         }
+        for (index, country) in post.item_countries.iter().enumerate() {
+            if country.as_str() != "*" && !crate::domain::codes::is_country(country.as_str()) {
+                fault(format!("posts.{code}.item_countries.{index}"), "an ISO 3166-1 alpha-2 country code, or \"*\"");
+            }
+        }
         for (index, broker) in post.brokers.iter().flatten().enumerate() {
             if !config.brokers.contains_key(broker.as_str()) {
                 fault(format!("posts.{code}.brokers.{index}"), "no such broker is configured");

@@ -580,6 +580,7 @@ impl Declaration {
         let mut reader = Reader::default();
         let mut declaration = <Self as FieldType>::read(json, &mut reader);
         declaration.derive_territory();
+        declaration.state_units();
         let (faults, warnings) = reader.finish();
         (declaration, faults, warnings.into_vec())
     }
@@ -610,6 +611,13 @@ impl Declaration {
         let mut hasher = Sha256::new();
         hash_record(self, &mut hasher);
         hasher.finalize().into()
+    }
+
+    /// A line without a unit counts pieces (`H87`); said or not said, it is the same content.
+    fn state_units(&mut self) {
+        for line in &mut self.contents {
+            line.unit.get_or_insert_with(|| Text::constant("H87"));
+        }
     }
 
     /// Northern Ireland (`XI`) is a customs territory of its own; its postcodes begin with BT.

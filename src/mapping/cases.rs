@@ -63,7 +63,7 @@ impl CaseContext {
     /// Faults of settings, or of the sender.
     pub fn render(&self, mapping: &Mapping, declaration: &Declaration) -> Result<super::Rendered, Vec<Fault>> {
         let settings = mapping.settings(&self.settings).map_err(|faults| {
-            let fault = |fault: super::SettingFault| Fault::new("", "setting", format!("setting {}: {}", fault.key, fault.message));
+            let fault = |fault: super::SettingFault| Fault::new(format!("settings.{}", fault.key), "setting", fault.message);
             faults.into_iter().map(fault).collect::<Vec<_>>()
         })?;
         let kind = MessageKind::parse(self.text("kind", "declaration")).unwrap_or_default();
