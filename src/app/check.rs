@@ -131,7 +131,7 @@ fn check_store_file(path: &Path, findings: &mut Vec<Finding>) {
 
 /// Keys that are read and have no effect in this version: said, so that nobody relies on them.
 fn without_effect(config: &Config, findings: &mut Vec<Finding>) {
-    let defaults = Config::default();
+    let (defaults, defaults_of_broker) = (Config::default(), Broker::default());
     let mut say = |given: bool, place: String| {
         if given {
             findings.push(Finding { note: true, ..fault("effect", place, "has no effect in this version") });
@@ -142,5 +142,6 @@ fn without_effect(config: &Config, findings: &mut Vec<Finding>) {
     for (name, broker) in &config.brokers {
         say(broker.schema.is_some(), format!("brokers.{name}.schema"));
         say(broker.poll.is_some(), format!("brokers.{name}.poll"));
+        say(broker.answer_within_s != defaults_of_broker.answer_within_s, format!("brokers.{name}.answer_within_s"));
     }
 }

@@ -186,7 +186,11 @@ impl Bound {
         };
         let server = server.run();
         let handle = server.handle();
-        tokio::spawn(server);
+        tokio::spawn(async move {
+            if let Err(error) = server.await {
+                tracing::error!(%address, error = %error.kind(), "a listener ended by a fault");
+            }
+        });
         Ok(handle)
     }
 }

@@ -33,6 +33,8 @@ use crate::net::webhook_client::WebhookClient;
 use crate::store::{Store, StoreOptions};
 use crate::tracking::dispatcher::{Dispatcher, Limits};
 
+/// Time between two looks for what may be forgotten.
+const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// Longest time for messages in hand to be settled after the stop signal.
 const LANES_DRAIN: Duration = Duration::from_secs(15);
 /// Time between readiness falling and the listeners closing, for load balancers to look away.
@@ -170,7 +172,37 @@ impl Shared {
         let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::new(webhooks.clone()), Arc::clone(&self.clock), Limits::default());
         let reader = crate::callback::reader::NoticeReader::new(store, Arc::new(self.catalogs.clone()));
         let (for_dispatcher, for_reader) = (self.shutdown.clone(), self.shutdown.clone());
-        vec![tokio::spawn(dispatcher.run(for_dispatcher)), tokio::spawn(reader.run(for_reader))]
+        let tidying = tidy(self.store.clone(), self.shutdown.clone());
+        vec![
+            self.watched("webhooks", dispatcher.run(for_dispatcher)),
+            self.watched("notices", reader.run(for_reader)),
+            self.watched("tidying", tidying),
+        ]
+    }
+
+    /// Runs a station. Should it end by a fault of ours, the process says that it is not ready and takes nothing
+    /// new, so that whoever watches it starts it again: everything that matters is in the store.
+    fn watched(&self, station: &'static str, work: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
+        let draining = self.draining.clone();
+        let task = tokio::spawn(work);
+        tokio::spawn(async move {
+            if task.await.is_err() {
+                tracing::error!(station, "a station ended by a fault of ours; start the process again");
+                draining.begin();
+            }
+        })
+    }
+}
+
+/// Forgets idempotency keys that are past their life and what waits at subscriptions that ended, a few rows at a time.
+async fn tidy(store: Store, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = tokio::time::sleep(TIDY_EVERY) => {}
+        }
+        while !shutdown.is_cancelled() && matches!(store.purge_keys().await, Ok(1..)) {}
+        while !shutdown.is_cancelled() && matches!(store.purge_deliveries().await, Ok(1..)) {}
     }
 }
 

@@ -78,7 +78,8 @@ impl<S: Notices, M: Readers> NoticeReader<S, M> {
                         unmapped.insert(broker);
                     }
                 }
-                () = tokio::time::sleep(pause) => {}
+                // A reload may have come while a batch that found no mapping was still under way.
+                () = tokio::time::sleep(pause) => unmapped.clear(),
             }
         }
     }

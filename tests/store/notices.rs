@@ -50,6 +50,25 @@ async fn a_notice_before_the_answer_to_its_submission_is_read_again() {
 }
 
 #[tokio::test]
+async fn a_fact_finds_its_item_by_what_a_later_one_of_the_same_notice_binds() {
+    let rig = Rig::new("binds").await;
+    let new = declaration(1);
+    rig.accept(&new).await;
+    rig.send(message_of(&new), delivered()).await;
+    let lrn = new.filings[0].messages[0].lrn.clone();
+    let notice = rig.notice(1, None).await;
+    let mrn = Some("26GB1".to_owned());
+    let facts =
+        vec![Fact { mrn: mrn.clone(), ..fact(C::Released, later(60)) }, Fact { mrn, lrn: Some(lrn), ..fact(C::Accepted, later(50)) }];
+    assert_eq!(rig.store.settle_notice(notice, read(facts)).await.expect("settle"), NoticeResult::Applied);
+    assert!(rig.store.parked_notices(None, 10).await.expect("read").is_empty(), "nothing of it waits");
+    assert!(rig.store.notices_to_read(Vec::new(), 10).await.expect("read").is_empty());
+    let view = rig.store.declaration("KRA", new.declaration_id).await.expect("read").expect("there");
+    assert_eq!(view.filings[0].state.status.as_str(), "released");
+    rig.end().await;
+}
+
+#[tokio::test]
 async fn repeats_are_dropped_and_a_second_reading_answers_the_first() {
     let rig = Rig::new("repeat").await;
     let new = declaration(1);

@@ -138,21 +138,32 @@ fn apply(tx: &Tx<'_>, policy: &Policy, notice: &Stored, facts: &[Fact]) -> Resul
     let bare = [Fact::default()];
     // A notice without facts still belongs to the message of its conversation.
     let read = if facts.is_empty() { &bare[..] } else { facts };
-    let (mut applied, mut orphan) = (false, false);
-    for fact in read {
-        match correlate(tx, notice, fact)? {
-            Some(message) => {
+    let mut applied = false;
+    // A fact can bind the reference that an earlier one of the same notice is known by: what has no item
+    // yet is tried again as long as others find theirs, and waits only after that.
+    let mut waiting: Vec<&Fact> = read.iter().collect();
+    loop {
+        let before = waiting.len();
+        let mut left = Vec::new();
+        for fact in waiting {
+            if let Some(message) = correlate(tx, notice, fact)? {
                 link(tx, message, notice.notice_id)?;
                 applied |= apply_one(tx, policy, message, fact, notice.received_at)?;
-            }
-            None => {
-                orphan = true;
-                for (kind, value) in keys(notice, fact) {
-                    refs::await_reference(tx, &notice.broker, kind, value, notice.notice_id)?;
-                }
+            } else {
+                left.push(fact);
             }
         }
+        waiting = left;
+        if waiting.is_empty() || waiting.len() == before {
+            break;
+        }
     }
+    for fact in &waiting {
+        for (kind, value) in keys(notice, fact) {
+            refs::await_reference(tx, &notice.broker, kind, value, notice.notice_id)?;
+        }
+    }
+    let orphan = !waiting.is_empty();
     let result = if applied {
         NoticeResult::Applied
     } else if orphan {
