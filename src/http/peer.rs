@@ -14,7 +14,8 @@ use actix_web::rt::net::TcpStream;
 use crate::domain::time::Timestamp;
 pub use crate::net::tls::Peer;
 
-/// Says of a request's peer whether it is still to be trusted, for example not revoked since the handshake.
+/// Says of a request's peer whether it is still to be trusted, for example not revoked since the handshake. The gateway
+/// passes one that trusts: the revocation list is read at start, and judged in the handshake only.
 pub type PeerCheck = Arc<dyn Fn(&Peer) -> bool + Send + Sync>;
 
 /// To be given to `HttpServer::on_connect` of every listener that may ask for client certificates.
