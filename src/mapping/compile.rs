@@ -240,10 +240,10 @@ impl Compiler<'_, '_, '_> {
             return self.children(element, block, Mode::Required);
         }
         self.path.push(local_name(element).to_owned());
-        if self.traced {
-            block.push(Op::Enter(Box::new(Mark { offset: element.offset, path: self.element_path().into() })));
-        }
         let written = self.written(element);
+        if written.mode != Mode::Optional {
+            self.enter(element, block);
+        }
         let mut body = Block::default();
         self.children(element, &mut body, written.mode);
         let mut body = body.finish();
@@ -257,6 +257,7 @@ impl Compiler<'_, '_, '_> {
         let close = format!("</{}>", element.name);
         if written.mode == Mode::Optional {
             let mut open = Block::default();
+            self.enter(element, &mut open);
             self.start_tag(element, &mut open);
             open.text(">");
             let site = self.site(SiteKind::Optional, element.offset, &element.name);
@@ -274,10 +275,17 @@ impl Compiler<'_, '_, '_> {
                 block.text(&close);
             }
         }
-        if self.traced {
+        // An optional element marks its own end, for there may be none.
+        if self.traced && written.mode != Mode::Optional {
             block.push(Op::Leave);
         }
         self.path.pop();
+    }
+
+    fn enter(&self, element: &Element, block: &mut Block) {
+        if self.traced {
+            block.push(Op::Enter(Box::new(Mark { offset: element.offset, path: self.element_path().into() })));
+        }
     }
 
     /// The element's path without the root, which wraps everything: naming it helps nobody.

@@ -32,6 +32,7 @@ mod condition;
 pub mod coverage;
 mod dom;
 mod eval;
+pub mod explain;
 mod expr;
 pub mod faults;
 mod find;
@@ -54,6 +55,7 @@ mod value;
 mod xpath;
 
 pub use codes::CodeList;
+pub use compare::indented;
 pub use condition::{Condition, ConditionFault};
 pub use faults::MappingFault;
 pub use manifest::{Currency, Manifest, Transport};
