@@ -50,6 +50,10 @@ impl Catalog {
                     key: format!("brokers.{name}.mapping"),
                     detail: "no such mapping is loaded; `preclear mapping check` tells why".to_owned(),
                 }]),
+                Some(mapping) if mapping.manifest.draft => Err(vec![ChannelFault {
+                    key: format!("brokers.{name}.mapping"),
+                    detail: "the mapping is a draft: decide its places, then take `draft = true` out of its mapping.toml".to_owned(),
+                }]),
                 Some(mapping) => match mapping.settings(&broker.settings.0) {
                     Ok(settings) => Ok(Channel { mapping, settings: Arc::new(settings) }),
                     Err(faults) => Err(faults

@@ -25,6 +25,8 @@ pub(super) struct Purpose<'m> {
     pub kind: MessageKind,
     pub settings: &'m [SettingSpec],
     pub codes: &'m [Arc<CodeList>],
+    /// Whether places may still be undecided (`todo`).
+    pub draft: bool,
     /// Whether the program marks where elements begin and end.
     pub traced: bool,
 }
@@ -34,8 +36,8 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
     let Some(Template { declaration, root }) = template::read(text, faults) else {
         return Program::default();
     };
-    let Purpose { kind, settings, codes, traced } = purpose;
-    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new() };
+    let Purpose { kind, settings, codes, draft, traced } = purpose;
+    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new(), draft };
     let program = Program::default();
     let mut compiler = Compiler { scope, faults, traced, program, slots: 0, path: Vec::new(), repeats: Vec::new() };
     let mut block = Block::default();

@@ -68,7 +68,7 @@ impl Mapping {
 
     fn explain_one(&self, template: &Template, input: &Input<'_>) -> Explanation {
         let changes = input.changes();
-        let program = template.traced(&self.manifest.settings, &self.codes);
+        let program = template.traced(&self.manifest, &self.codes);
         let (rendered, trace) = render_traced(program, roots(input, &changes));
         let mut teller =
             Teller { mapping: self, template, sites: &program.sites, input, trace: &trace, lines: Vec::new(), open: Vec::new() };
