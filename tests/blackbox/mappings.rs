@@ -1,6 +1,6 @@
 //! The life of a mapping: good versions are kept, a broken one changes nothing that works, a message keeps its version.
 
-use crate::support::broker::{Broker, Reply, status};
+use crate::support::broker::{Broker, Reply};
 use crate::support::gateway::{Gateway, run};
 use crate::support::mappings::Mappings;
 use crate::support::notice::{Notice, mrn};
@@ -21,6 +21,11 @@ async fn mapping(gateway: &Gateway, name: &str) -> Value {
 async fn version_of(gateway: &Gateway, id: &str) -> String {
     let shown = gateway.korea.json(&format!("/v1/declarations/{id}/messages")).await;
     shown["messages"][0]["mapping_version"].as_str().expect("a version").to_owned()
+}
+
+async fn shown_notices(gateway: &Gateway, id: &str) -> Vec<Value> {
+    let shown = gateway.korea.json(&format!("/v1/declarations/{id}/messages")).await;
+    shown["notices"].as_array().expect("a list").clone()
 }
 
 async fn state_metric(gateway: &Gateway, mapping: &str) -> Option<f64> {
@@ -98,7 +103,11 @@ async fn a_queued_message_keeps_its_bytes_and_notices_are_read_by_the_newest() {
     mappings.edit("hmrc-cds/notices.toml", "code = \"09\"", "code = \"X09\"");
     let down = Arc::new(AtomicBool::new(true));
     let is_down = down.clone();
-    let broker = Broker::start(&setup.pki, move |_, _| if is_down.load(Ordering::SeqCst) { status(503) } else { Reply::Accept }).await;
+    let broker = Broker::start(
+        &setup.pki,
+        move |_, _| if is_down.load(Ordering::SeqCst) { Reply::Text(503, "later".into()) } else { Reply::Accept },
+    )
+    .await;
     setup.broker("uk-broker", &broker.url(), "recipient.country == 'GB'");
     let gateway = Gateway::start(setup).await;
     let queued = gateway.korea.accepted(&goods::parcel(1)).await;
@@ -120,11 +129,12 @@ async fn a_queued_message_keeps_its_bytes_and_notices_are_read_by_the_newest() {
     assert!(!String::from_utf8_lossy(&after.body).contains("DEC-NEW"));
     assert!(String::from_utf8_lossy(&broker.about(&goods::item_id(2))[0].body).contains("DEC-NEW"));
 
+    let replies = shown_notices(&gateway, &queued).await;
+    assert!(replies.iter().any(|reply| reply["via"] == "reply" && reply["mapping_version"] == json!(old)), "{replies:?}");
     gateway.uk_broker().notify(&Notice::new("09", &before.lrn()).mrn(&mrn(1)).after(1)).await;
     gateway.korea.wait_clearance(&queued, "cleared").await;
-    let shown = gateway.korea.json(&format!("/v1/declarations/{queued}/messages")).await;
-    let read_by: Vec<&Value> = shown["notices"].as_array().expect("notices").iter().map(|notice| &notice["mapping_version"]).collect();
-    assert!(read_by.contains(&&json!(new)), "{shown}");
+    let notices = shown_notices(&gateway, &queued).await;
+    assert!(notices.iter().any(|notice| notice["via"] == "callback" && notice["mapping_version"] == json!(new)), "{notices:?}");
 }
 
 /// Nothing stored: that broker's declarations are 503 and its notices wait; the other broker lives on. Mended, all goes on.
