@@ -31,6 +31,12 @@ async fn the_newest_is_what_was_last_taken_into_use_over_a_restart() {
     // Looked at beside the process that has the file open.
     assert_eq!(Store::peek_newest_mappings(&rig.file(), &["b".to_owned()]).expect("read"), [version("a", 1)]);
     assert!(Store::peek_newest_mappings(&rig.file().with_file_name("none.db"), &[]).expect("no file, no versions").is_empty());
+    // And where nobody has: nothing is left beside it.
+    rig.store.close().await;
+    let beside = || std::fs::read_dir(rig.file().parent().expect("folder")).expect("list").count();
+    let before = beside();
+    assert_eq!(Store::peek_newest_mappings(&rig.file(), &["b".to_owned()]).expect("read"), [version("a", 1)]);
+    assert_eq!(beside(), before);
     rig.end().await;
 }
 

@@ -144,12 +144,22 @@ fn candidates(conn: &Connection) -> Result<(Vec<i64>, Vec<i64>), Fail> {
     Ok((named, unnamed))
 }
 
+/// The file for a reader that leaves nothing behind: without a log nobody has it open, and SQLite need not put one beside it.
+fn address(file: &Path) -> String {
+    let mut log = file.as_os_str().to_owned();
+    log.push("-wal");
+    let quiet = if Path::new(&log).exists() { "" } else { "?immutable=1" };
+    let escaped = file.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23");
+    format!("file:{escaped}{quiet}")
+}
+
 /// Reads beside whoever uses the file.
 pub(in crate::store) fn peek_newest_mappings(file: &Path, except: &[String]) -> Result<Vec<MappingVersion>, OpenError> {
     if !file.exists() {
         return Ok(Vec::new());
     }
-    let conn = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(database)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let conn = Connection::open_with_flags(address(file), flags).map_err(database)?;
     conn.busy_timeout(Duration::from_secs(5)).map_err(database)?;
     let tables: i64 = conn
         .query_row("SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name = 'mappings'", [], |row| row.get(0))
