@@ -9,6 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::compare::{Difference, compare, indented};
+use super::operator;
 use super::{Files, Input, Mapping, MessageContext, PostContext, ReasonContext};
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
@@ -35,6 +36,8 @@ pub struct CaseResult {
 pub struct CaseContext {
     /// Settings of the broker.
     pub settings: toml::Table,
+    /// `[[overrides]]`, `[codes.LIST]` and `[[rates]]`.
+    given: operator::Given,
     table: toml::Table,
 }
 
@@ -50,7 +53,8 @@ impl CaseContext {
             None => toml::Table::new(),
             Some(_) => return Err("settings.toml: context has to be a table".to_owned()),
         };
-        Ok(Self { settings, table })
+        let given = operator::Given::take(&mut settings).map_err(|fault| format!("settings.toml: {}: {}", fault.key, fault.message))?;
+        Ok(Self { settings, given, table })
     }
 
     fn text<'t>(&'t self, key: &str, otherwise: &'t str) -> &'t str {
@@ -62,8 +66,8 @@ impl CaseContext {
     /// # Errors
     /// Faults of settings, or of the sender.
     pub fn render(&self, mapping: &Mapping, declaration: &Declaration) -> Result<super::Rendered, Vec<Fault>> {
-        let settings = mapping.settings(&self.settings).map_err(|faults| {
-            let fault = |fault: super::SettingFault| Fault::new(format!("settings.{}", fault.key), "setting", fault.message);
+        let settings = mapping.operated(&self.given.operator(&self.settings)).map_err(|faults| {
+            let fault = |fault: super::SettingFault| Fault::new(fault.key, "setting", fault.message);
             faults.into_iter().map(fault).collect::<Vec<_>>()
         })?;
         let kind = MessageKind::parse(self.text("kind", "declaration")).unwrap_or_default();

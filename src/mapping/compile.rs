@@ -30,14 +30,14 @@ pub(super) fn compile<'t>(
     let Some(Template { declaration, root }) = template::read(text, faults) else {
         return Program::default();
     };
-    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new() };
+    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new(), converts: false.into() };
     let mut compiler = Compiler { scope, faults, slots: 0, path: Vec::new(), repeats: Vec::new() };
     let mut block = Block::default();
     if declaration {
         block.text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     }
     compiler.root(&root, &mut block);
-    Program { ops: block.finish(), slots: usize::from(compiler.slots) }
+    Program { ops: block.finish(), slots: usize::from(compiler.slots), converts: compiler.scope.converts.get() }
 }
 
 /// Steps being made; fixed bytes that follow one another become one step.

@@ -19,6 +19,7 @@ use crate::domain::fault::{self, Fault};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::time::Timestamp;
 
+mod alphabet;
 mod calls;
 mod calls_run;
 pub mod cases;
@@ -34,8 +35,12 @@ mod expr;
 pub mod faults;
 mod find;
 pub mod functions;
+mod latin;
 mod manifest;
+mod operator;
+mod origin;
 mod program;
+mod rates;
 mod reading;
 mod registry;
 mod render;
@@ -43,15 +48,19 @@ mod rules;
 mod scope;
 mod settings;
 mod source;
+mod streets;
 mod tables;
 mod template;
 mod value;
 mod xpath;
+mod zones;
 
 pub use codes::CodeList;
 pub use condition::{Condition, ConditionFault};
 pub use faults::MappingFault;
 pub use manifest::{Currency, Manifest, Transport};
+pub use operator::Operator;
+pub use rates::{Conversion, MAX_RATES_BYTES, Rates};
 pub use reading::{MAX_NOTICE_BYTES, Unreadable, UnreadableReason};
 pub use registry::{Broken, Registry};
 pub use render::Rendered;
@@ -120,6 +129,7 @@ pub struct Mapping {
     /// What `mapping.toml` says.
     pub manifest: Manifest,
     programs: Vec<(MessageKind, program::Program)>,
+    codes: Vec<Arc<CodeList>>,
     rules: rules::Rules,
     /// Bytes of the largest message so far: where the next one's buffer begins.
     capacity: AtomicUsize,
@@ -174,7 +184,7 @@ impl Mapping {
             return Err(all);
         }
         let version = format!("{}+{}", manifest.version, files.hash());
-        Ok(Self { name: files.name.clone(), version, manifest, programs, rules, capacity: AtomicUsize::new(2048) })
+        Ok(Self { name: files.name.clone(), version, manifest, programs, codes, rules, capacity: AtomicUsize::new(2048) })
     }
 
     /// Checks the settings that a configuration gives.
@@ -183,6 +193,19 @@ impl Mapping {
     /// Every fault.
     pub fn settings(&self, table: &toml::Table) -> Result<Settings, Vec<SettingFault>> {
         Settings::check(&self.manifest.settings, table)
+    }
+
+    /// Checks everything that an operator gives for a broker.
+    ///
+    /// # Errors
+    /// Every fault, with its key below the broker.
+    pub fn operated(&self, operator: &Operator<'_>) -> Result<Settings, Vec<SettingFault>> {
+        operator.settings(&self.manifest.settings, &self.codes)
+    }
+
+    /// Whether it converts amounts: then it needs the operator's rate table.
+    pub fn converts(&self) -> bool {
+        self.programs.iter().any(|(_, program)| program.converts)
     }
 
     /// Whether the mapping can make messages of a kind.
@@ -225,9 +248,10 @@ impl Mapping {
         let Some((_, program)) = self.programs.iter().find(|(known, _)| *known == kind) else {
             return Err(vec![Fault::new("", fault::MAPPING_VALUE, "the broker's format has no message of this kind")]);
         };
+        let settings = input.settings.in_force(input.declaration, input.post);
         let roots = eval::Roots {
             declaration: input.declaration,
-            settings: Some(input.settings),
+            settings: Some(&settings),
             message: Some(&input.message),
             mrn: input.mrn,
             reason: input.reason.as_ref(),
@@ -235,7 +259,7 @@ impl Mapping {
             post: &input.post,
             broker: Some(input.broker),
         };
-        let limits = limits(&self.manifest, input.declaration);
+        let limits = limits(&self.manifest, input.declaration, &settings);
         let rendered = render::render(program, roots, self.capacity.load(Ordering::Relaxed));
         match (rendered, limits.is_empty()) {
             (Ok(rendered), true) => {
@@ -249,7 +273,7 @@ impl Mapping {
 }
 
 /// The rules of `mapping.toml` that every message is held to.
-fn limits(manifest: &Manifest, declaration: &Declaration) -> Vec<Fault> {
+fn limits(manifest: &Manifest, declaration: &Declaration, settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Some((min, max)) = manifest.lines {
         let lines = declaration.contents.len();
@@ -262,8 +286,12 @@ fn limits(manifest: &Manifest, declaration: &Declaration) -> Vec<Fault> {
         Currency::Single => declaration.contents.first().map(|line| line.value.currency.as_str()),
         Currency::Fixed(code) => Some(code.as_str()),
     };
+    // Amounts in other currencies than the fixed one are for the template to convert, where there is a rate.
+    let fixed = matches!(manifest.currency, Currency::Fixed(_));
+    let day = declaration.posted_on();
+    let fits = |currency: &str, wanted: &str| currency == wanted || (fixed && settings.rates.has(currency, wanted, day));
     if let Some(wanted) = wanted {
-        for (index, _) in declaration.contents.iter().enumerate().filter(|(_, line)| line.value.currency.as_str() != wanted) {
+        for (index, _) in declaration.contents.iter().enumerate().filter(|(_, line)| !fits(line.value.currency.as_str(), wanted)) {
             let detail = match &manifest.currency {
                 Currency::Fixed(code) => format!("the broker's format takes amounts in {code}, and there is no rate for this one"),
                 _ => "the broker's format takes all values in one currency".to_owned(),

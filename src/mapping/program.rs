@@ -8,6 +8,8 @@ pub(super) struct Program {
     pub ops: Vec<Op>,
     /// How many values `p:let` and `p:each` hold at once.
     pub slots: usize,
+    /// Whether something is converted to another currency.
+    pub converts: bool,
 }
 
 /// One step of writing a message.

@@ -10,6 +10,7 @@ use quick_xml::escape::{escape, partial_escape};
 
 use super::code::Code;
 use super::eval::{Definition, Roots, Run};
+use super::rates::Conversion;
 use super::program::{Check, Each, Op, Optional, Piece, Place, Program};
 use super::value::V;
 use crate::domain::declaration::Declaration;
@@ -24,8 +25,10 @@ pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub struct Rendered {
     /// The exact bytes.
     pub bytes: Vec<u8>,
-    /// What was shortened, with the declaration's fields.
+    /// What was shortened or written otherwise, with the declaration's fields.
     pub warnings: Vec<Fault>,
+    /// The rates that amounts were converted by, each once.
+    pub conversions: Vec<Conversion>,
 }
 
 struct Writer<'a> {
@@ -41,7 +44,7 @@ pub(super) fn render<'a>(program: &'a Program, roots: Roots<'a>, capacity: usize
         writer.run.faults.push(Fault::new("", fault::MAPPING_VALUE, "the message for the broker would be too large"));
     }
     if writer.run.faults.is_empty() {
-        Ok(Rendered { bytes: writer.out, warnings: writer.run.warnings })
+        Ok(Rendered { bytes: writer.out, warnings: writer.run.warnings, conversions: writer.run.conversions })
     } else {
         Err(writer.run.faults.into_vec())
     }
@@ -91,7 +94,7 @@ impl<'a> Writer<'a> {
         let before = self.out.len();
         // Writing to a vector cannot fail.
         let _ = match value {
-            V::Missing | V::List(_) | V::Record(_) | V::Seq(_) => Ok(()),
+            V::Missing | V::List(_) | V::Record(_) | V::Seq(_) | V::Money(..) => Ok(()),
             V::Str(text) => self.text(text, code, place),
             V::Owned(text) => self.text(text, code, place),
             V::Int(value) => write!(self.out, "{value}"),
@@ -134,6 +137,7 @@ impl<'a> Writer<'a> {
     /// An element that is left out when nothing stands between its tags; its faults go with it.
     fn optional(&mut self, optional: &'a Optional) {
         let (start, faults, warnings) = (self.out.len(), self.run.faults.clone(), self.run.warnings.len());
+        let conversions = self.run.conversions.len();
         self.block(&optional.open);
         let (inside, before) = (self.out.len(), self.run.faults.count());
         self.block(&optional.body);
@@ -145,6 +149,7 @@ impl<'a> Writer<'a> {
         if self.run.faults.count() == before {
             self.run.faults = faults;
             self.run.warnings.truncate(warnings);
+            self.run.conversions.truncate(conversions);
         }
     }
 
@@ -183,15 +188,7 @@ impl<'a> Writer<'a> {
         if self.run.test(&check.that) {
             return;
         }
-        let mut around = Vec::new();
-        for slot in &check.around {
-            let definition = self.run.slots.get(usize::from(*slot)).map(|(_, definition)| *definition);
-            if let Some(Definition::Entry(list, index)) = definition
-                && let Some(list) = self.run.origin(list)
-            {
-                around.push((list, index));
-            }
-        }
+        let around = self.run.places(&check.around);
         for pointer in pointers(self.run.roots.declaration, &check.field, &around) {
             self.run.faults.push(Fault::new(pointer, check.code.clone(), check.text.clone()));
         }
@@ -204,8 +201,8 @@ fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && !matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | 0x7f | 0xc2 | 0xef)
 }
 
-/// The pointers of a field: each entry of its lists, or the one of the repeat around.
-fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[(String, u32)]) -> Vec<String> {
+/// The pointers of a field: each entry of its lists, or those of the repeats around, outermost first.
+fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[Vec<String>]) -> Vec<String> {
     let mut places = vec![(String::new(), Val::Record(declaration))];
     for step in field {
         let mut next = Vec::new();
@@ -221,10 +218,9 @@ fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[(Stri
                     next.push((format!("{pointer}/{name}"), inner));
                 }
                 (None, Val::List(list)) => {
-                    let one = around.iter().find(|(list, _)| *list == pointer).map(|(_, index)| *index as usize);
-                    let all = 0..list.len().min(fault::MAX_FAULTS);
-                    let indexes = one.map_or(all, |index| index..index + 1);
-                    next.extend(indexes.map(|index| (format!("{pointer}/{index}"), list.get(index))));
+                    let near = around.iter().rev().map(|places| indexes_below(&pointer, places)).find(|indexes| !indexes.is_empty());
+                    let indexes = near.unwrap_or_else(|| (0..list.len().min(fault::MAX_FAULTS)).collect());
+                    next.extend(indexes.into_iter().map(|index| (format!("{pointer}/{index}"), list.get(index))));
                 }
                 (None, _) => next.push((pointer, Val::Missing)),
             }
@@ -232,4 +228,12 @@ fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[(Stri
         places = next;
     }
     places.into_iter().map(|(pointer, _)| pointer).collect()
+}
+
+/// Which entries of a list some places are, or are in.
+fn indexes_below(list: &str, places: &[String]) -> Vec<usize> {
+    let index = |place: &String| place.strip_prefix(list)?.strip_prefix('/')?.split('/').next()?.parse().ok();
+    let mut indexes: Vec<usize> = places.iter().filter_map(index).take(fault::MAX_FAULTS).collect();
+    indexes.dedup();
+    indexes
 }

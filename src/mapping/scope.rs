@@ -43,6 +43,8 @@ pub(super) struct Scope<'m> {
     pub settings: &'m [SettingSpec],
     pub codes: &'m [Arc<CodeList>],
     pub variables: Vec<Variable>,
+    /// Set when something is converted to another currency: the mapping needs the operator's rates.
+    pub converts: std::cell::Cell<bool>,
 }
 
 /// One step of a path: its name and where it stands in the expression.
