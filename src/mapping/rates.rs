@@ -81,7 +81,8 @@ pub(super) struct Rate<'r> {
 impl Rate<'_> {
     /// An amount in the other currency; `None` when it is too large.
     pub(super) fn convert(&self, amount: Decimal) -> Option<Decimal> {
-        if self.inverse { amount.checked_div(self.row.rate) } else { amount.checked_mul(self.row.rate) }
+        let converted = if self.inverse { amount.checked_div(self.row.rate) } else { amount.checked_mul(self.row.rate) };
+        converted.map(|amount| amount.normalize())
     }
 
     pub(super) fn conversion(&self) -> Conversion {
@@ -267,7 +268,7 @@ mod tests {
     fn found(rates: &Rates, from: &str, to: &str, day: &str) -> Option<String> {
         let code = |text| CurrencyCode::read(text).expect("letters");
         let rate = rates.find(code(from), code(to), day.parse().expect("day"))?;
-        Some(rate.convert(Decimal::from(100)).expect("fits").normalize().to_string())
+        Some(rate.convert(Decimal::from(100)).expect("fits").to_string())
     }
 
     #[test]

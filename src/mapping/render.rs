@@ -10,8 +10,8 @@ use quick_xml::escape::{escape, partial_escape};
 
 use super::code::Code;
 use super::eval::{Definition, Roots, Run};
-use super::rates::Conversion;
 use super::program::{Check, Each, Op, Optional, Piece, Place, Program};
+use super::rates::Conversion;
 use super::value::V;
 use crate::domain::declaration::Declaration;
 use crate::domain::fault::{self, Fault};

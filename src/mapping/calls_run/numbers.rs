@@ -93,11 +93,8 @@ fn shares(amount: Decimal, weights: &[Decimal], decimals: u32, rounding: Roundin
     let mut left = amount;
     let mut shares = Vec::with_capacity(weights.len());
     for (at, weight) in weights.iter().enumerate() {
-        let share = if at + 1 == weights.len() {
-            left
-        } else {
-            rescaled(amount.checked_mul(*weight)?.checked_div(all)?, decimals, rounding)
-        };
+        let share =
+            if at + 1 == weights.len() { left } else { rescaled(amount.checked_mul(*weight)?.checked_div(all)?, decimals, rounding) };
         left = left.checked_sub(share)?;
         shares.push(share);
     }
