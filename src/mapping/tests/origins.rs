@@ -86,7 +86,7 @@ fn a_check_in_a_group_names_the_lines_of_the_group() {
 #[test]
 fn a_fault_is_told_once_however_it_is_found() {
     for inner in [
-        "<A>{((channel | code('modes')) ~ 'x') or sender.company | cut(3)}</A>",
+        "<A>{((channel | code('modes')) or item_id) | cut(3)}</A>",
         "<A>{gross_weight_g / 0 + 1}</A>",
         "<A>{first([gross_weight_g / 0]) + 1}</A>",
     ] {
