@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-use crate::config::Config;
-use crate::mapping::{Mapping, Registry, Settings};
+use crate::config::{Broker, Config};
+use crate::mapping::{Mapping, Operator, Rates, Registry, SettingFault, Settings};
 
 pub use standing::{Listed, MappingState, Standings};
 
@@ -46,8 +46,9 @@ pub struct Catalog {
 pub type SharedCatalog = Arc<ArcSwap<Catalog>>;
 
 impl Catalog {
-    /// Joins the brokers of a configuration with the mappings of a registry.
-    pub fn new(config: &Config, registry: Registry) -> Self {
+    /// Joins the brokers of a configuration with the mappings of a registry and the rate table; `None`
+    /// when that has faults: who needs it then has no channel.
+    pub fn new(config: &Config, registry: Registry, rates: Option<&Arc<Rates>>) -> Self {
         let mut channels = BTreeMap::new();
         for (name, broker) in &config.brokers {
             let channel = match registry.get(broker.mapping.as_str()) {
@@ -59,13 +60,7 @@ impl Catalog {
                     key: format!("brokers.{name}.mapping"),
                     detail: "the mapping is a draft: decide its places, then take `draft = true` out of its mapping.toml".to_owned(),
                 }]),
-                Some(mapping) => match mapping.settings(&broker.settings.0) {
-                    Ok(settings) => Ok(Channel { mapping, settings: Arc::new(settings) }),
-                    Err(faults) => Err(faults
-                        .into_iter()
-                        .map(|fault| ChannelFault { key: format!("brokers.{name}.settings.{}", fault.key), detail: fault.message })
-                        .collect()),
-                },
+                Some(mapping) => settings(name, broker, &mapping, rates).map(|settings| Channel { mapping, settings: Arc::new(settings) }),
             };
             channels.insert(name.clone(), channel);
         }
@@ -92,4 +87,25 @@ impl Catalog {
     pub fn registry(&self) -> &Registry {
         &self.registry
     }
+}
+
+/// What the configuration says of a broker, checked against its mapping.
+fn settings(name: &str, broker: &Broker, mapping: &Mapping, rates: Option<&Arc<Rates>>) -> Result<Settings, Vec<ChannelFault>> {
+    let operator = Operator {
+        settings: &broker.settings.0,
+        overrides: broker.overrides.iter().map(|given| (given.when.as_str(), &given.settings.0)).collect(),
+        codes: broker.codes.iter().map(|(list, rows)| (list.as_str(), &rows.0)).collect(),
+        rates: rates.cloned().unwrap_or_default(),
+    };
+    let checked = mapping.operated(&operator).map_err(|faults| {
+        let fault = |fault: SettingFault| ChannelFault { key: format!("brokers.{name}.{}", fault.key), detail: fault.message };
+        faults.into_iter().map(fault).collect::<Vec<_>>()
+    });
+    if rates.is_some() || !mapping.converts() {
+        return checked;
+    }
+    let mut faults = checked.err().unwrap_or_default();
+    let detail = format!("the rate table has faults, and the mapping {} of the broker {name} converts amounts", mapping.name);
+    faults.push(ChannelFault { key: "mappings.rates".to_owned(), detail });
+    Err(faults)
 }

@@ -169,6 +169,7 @@ fn of_section(name: &str) -> Box<dyn Record> {
     match name {
         "Post" => Box::new(config::Post::default()),
         "Broker" => Box::new(config::Broker::default()),
+        "Override" => Box::new(config::Override::default()),
         "Route" => Box::new(config::Route::default()),
         "Poll" => Box::new(config::Poll::default()),
         _ => Box::new(Config::default()),

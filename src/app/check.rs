@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::mappings;
+use super::mappings::{self, Foreseen};
 use crate::catalog::MappingState;
 use crate::config::{Broker, Config, FilePath};
 use crate::domain::time::Timestamp;
@@ -46,7 +46,8 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
 
 /// The same that a start would find, and what it would serve in the place of what cannot be used.
 fn check_mappings(config: &Config, findings: &mut Vec<Finding>) {
-    let (catalog, unasked) = mappings::foresee(config);
+    let Foreseen { catalog, unasked, rate_faults } = mappings::foresee(config);
+    findings.extend(rate_faults.iter().map(|found| fault("mappings", "mappings.rates", found)));
     for listed in catalog.listed() {
         for found in listed.faults.iter().map(|found| fault("mappings", "", found)) {
             // A folder that cannot be read is a fault of each mapping in it, and told once.

@@ -287,6 +287,35 @@ mod tests {
     }
 
     #[test]
+    fn overrides_and_code_rows_are_read_and_their_faults_name_the_key() {
+        let good = r#"
+            [[brokers.uk-broker.overrides]]
+            when = "post.code == 'KRA'"
+            settings = { declarant_eori = "GB987654321000" }
+            [brokers.uk-broker.codes.transport]
+            E = "4"
+            [mappings]
+            rates = "rates.csv"
+        "#;
+        let config = load_text(&format!("{GOOD}{good}"), std::iter::empty()).expect("good");
+        let broker = &config.brokers["uk-broker"];
+        assert_eq!(broker.overrides[0].when.as_str(), "post.code == 'KRA'");
+        assert_eq!(broker.overrides[0].settings.0["declarant_eori"].as_str(), Some("GB987654321000"));
+        assert_eq!(broker.codes["transport"].0["E"].as_str(), Some("4"));
+        assert!(config.mappings.rates.is_some());
+        let bad = good
+            .replace("when =", "wen =")
+            .replace("rates =", "rate =")
+            .replace("[brokers.uk-broker.codes.transport]\n            E", "[brokers.uk-broker.codes]\n            E");
+        let faults = faults(&format!("{GOOD}{bad}"), &[]);
+        for path in
+            ["brokers.uk-broker.overrides.0.when", "brokers.uk-broker.overrides.0.wen", "mappings.rate", "brokers.uk-broker.codes.E"]
+        {
+            assert!(faults.iter().any(|fault| fault.starts_with(&format!("{path}: "))), "{path} in {faults:#?}");
+        }
+    }
+
+    #[test]
     fn sections_are_checked_against_one_another() {
         let text = GOOD.replace("broker = \"uk-broker\"", "broker = \"nobody\"").replace("https://localhost", "http://localhost")
             + "[ops]\nlisten = \"0.0.0.0:9090\"";

@@ -120,6 +120,8 @@ record! {
     pub struct Mappings {
         /// Folder; without it `mappings`, else the embedded set.
         dir: Option<FilePath>,
+        /// Dated rate table for mappings that convert amounts (CSV); read together with them.
+        rates: Option<FilePath>,
     }
 }
 record! {
@@ -204,6 +206,15 @@ record! {
     }
 }
 record! {
+    /// Settings that are in force for some declarations only.
+    pub struct Override {
+        /// Condition like that of a route; of those that hold, the first that names a setting decides it.
+        when: Text<1024>,
+        /// The settings when it holds.
+        settings: Settings,
+    }
+}
+record! {
     /// A broker: a mapping, an endpoint, credentials and limits.
     pub struct Broker {
         /// Name of the mapping.
@@ -240,6 +251,10 @@ record! {
         schema: Option<FilePath>,
         /// What the mapping asks for.
         settings: Settings,
+        /// Other settings for some declarations: per post, destination, or anything that a route sees.
+        overrides: Vec<Override>,
+        /// Rows that replace or add to a code list of the mapping: a table for each list, `KEY = "value"`.
+        codes: BTreeMap<String, Settings>,
     }
 }
 record! {

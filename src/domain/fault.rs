@@ -61,6 +61,8 @@ fault_codes! {
     NORMALISED = "normalised", "warning: the value was normalised; the original is kept";
     VAGUE_DESCRIPTION = "vague_description", "warning: the description is a general word; customs may refuse it";
     SHORTENED = "shortened", "warning: the mapping shortened the text by its recorded rule";
+    TRANSLITERATED = "transliterated", "warning: the mapping wrote the text in Latin letters for the broker; the declaration keeps the original";
+    REPLACED = "replaced", "warning: the mapping left out or replaced characters that the broker's format does not take";
     MAPPING_MISSING = "mapping_missing", "the broker's format needs a value that the declaration does not give";
     MAPPING_CODE = "mapping_code", "the value is not in the code list of the broker's format";
     MAPPING_VALUE = "mapping_value", "the broker's format cannot hold this value";

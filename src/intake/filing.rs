@@ -14,7 +14,7 @@ use crate::domain::ids::{self, ConversationId, DeclarationId, FilingId, MessageI
 use crate::domain::merge::FilingState;
 use crate::domain::time::Timestamp;
 use crate::error::{ApiError, Code};
-use crate::mapping::{Input, MessageContext, Rendered};
+use crate::mapping::{Conversion, Input, MessageContext, Rendered};
 use crate::store::{NewFiling, NewMessage};
 
 /// What a message is rendered with, besides the declaration.
@@ -46,7 +46,7 @@ impl Intake {
             match render(channel, submission, sound, choice, &occasion) {
                 Ok((rendered, lrn)) => {
                     warnings.extend(rendered.warnings);
-                    let filing = new_filing(choice, channel, rendered.bytes, lrn, occasion.message_id);
+                    let filing = new_filing(choice, channel, rendered.bytes, &rendered.conversions, lrn, occasion.message_id);
                     views.push(queued_view(&filing, choice, now));
                     filings.push(filing);
                 }
@@ -97,7 +97,14 @@ pub(super) fn render(
     Ok((rendered, lrn))
 }
 
-fn new_filing(choice: &Choice<'_>, channel: &Channel, bytes: Vec<u8>, lrn: String, message_id: MessageId) -> NewFiling {
+fn new_filing(
+    choice: &Choice<'_>,
+    channel: &Channel,
+    bytes: Vec<u8>,
+    conversions: &[Conversion],
+    lrn: String,
+    message_id: MessageId,
+) -> NewFiling {
     let message = NewMessage {
         message_id,
         kind: MessageKind::Declaration,
@@ -107,6 +114,7 @@ fn new_filing(choice: &Choice<'_>, channel: &Channel, bytes: Vec<u8>, lrn: Strin
         mapping: channel.mapping.name.clone(),
         mapping_version: channel.mapping.version.clone(),
         lrn,
+        conversions: (!conversions.is_empty()).then(|| serde_json::to_string(conversions).ok()).flatten(),
     };
     NewFiling {
         filing_id: FilingId::new(),

@@ -1,19 +1,32 @@
 //! Checks and compiles calls of the functions of [`super::functions`].
+//!
+//! What can be known when a mapping is loaded is checked then: names, numbers of arguments, kinds,
+//! and all that is written out (`calls/written.rs`). `calls/kinds.rs` says what a call gives.
 
 use rust_decimal::RoundingStrategy;
 
-use super::code::{CallCode, Code, Form};
+use super::code::{CallCode, Code, Extra, Form};
 use super::expr::Compiler;
 use super::faults::Remark;
-use super::functions::{self, Arg, Call, FUNCTIONS, Function, ROUNDINGS};
-use super::scope::field;
+use super::functions::{self, Arg, Call, FUNCTIONS, Function};
+use super::scope::{Use, field};
 use super::value::Ty;
+
+mod kinds;
+mod written;
 
 /// A compiled argument: its code, its kind and where it stands.
 pub(super) struct Given {
     pub code: Code,
     pub ty: Ty,
     pub at: usize,
+}
+
+impl Given {
+    /// Whether it is what stands for a part that has a fault of its own.
+    fn is_broken(&self) -> bool {
+        matches!((&self.code, &self.ty), (Code::None, Ty::Any))
+    }
 }
 
 impl Compiler<'_> {
@@ -28,6 +41,13 @@ impl Compiler<'_> {
         if function.call == Call::Todo && !self.scope.draft {
             return self.fault(at, "this place is still to be decided: write the expression or the fixed text that belongs here");
         }
+        if matches!(function.call, Call::Convert | Call::Total) {
+            self.scope.converts.set(true);
+        }
+        // Rates and the message's id belong to a message; there is none when a route is chosen.
+        if self.scope.purpose == Use::Route && matches!(function.call, Call::Convert | Call::Total | Call::Guid) {
+            return self.fault(at, format!("{name} is only known in a mapping's templates"));
+        }
         self.checked_call(function, given)
     }
 
@@ -37,18 +57,22 @@ impl Compiler<'_> {
             call: function.call,
             args: Vec::new(),
             field: Box::new([]),
+            pointer: "".into(),
             whole: [None, None],
             rounding: RoundingStrategy::MidpointAwayFromZero,
             form: Form::Iso,
-            codes: None,
+            extra: Extra::None,
         };
-        let entries = given.first().map_or(Ty::Any, |given| given.ty.clone());
+        // The list whose entries have the fields that are written out.
+        let entries = given.get(usize::from(function.call == Call::Apportion)).map_or(Ty::Any, |given| given.ty.clone());
         let value_at = given.get(2).map_or(0, |given| given.at);
-        if function.call == Call::Pick {
-            call.field = self.entry_field(&entries, "type", &given, 1);
-        }
-        if function.call == Call::TariffCode {
-            self.tariff_fields(&given, &mut call);
+        match function.call {
+            Call::Pick => call.field = self.entry_field(&entries, "type", &given, 1),
+            Call::TariffCode => self.tariff_fields(&given, &mut call),
+            Call::Min | Call::Max => self.one_order(&given),
+            Call::Total => call.extra = self.total_money(&given),
+            Call::Convert => call.extra = given.first().map_or(Extra::None, |money| self.money(money, &money.ty, function)),
+            _ => {}
         }
         for (index, (arg, one)) in function.args.iter().zip(given).enumerate() {
             self.argument(function, *arg, one, &entries, &mut call, index);
@@ -60,73 +84,37 @@ impl Compiler<'_> {
     }
 
     fn argument(&mut self, function: &Function, arg: Arg, one: Given, entries: &Ty, call: &mut CallCode, index: usize) {
-        let Given { code, ty, at } = one;
+        let ty = &one.ty;
         let fits = match arg {
-            Arg::Any => true,
-            Arg::Text => ty.is_text(),
+            Arg::Any | Arg::Money => true,
+            Arg::Text | Arg::Currency | Arg::Zone | Arg::Fill => ty.is_text(),
             Arg::Number => ty.is_number(),
-            Arg::Day => matches!(ty, Ty::Any | Ty::None | Ty::Date | Ty::Time),
+            Arg::Day => ty.is_day(),
+            Arg::Scalar => ty.is_scalar(),
+            Arg::Ordered => ty.is_number() || ty.is_day(),
             Arg::List => matches!(ty, Ty::Any | Ty::None | Ty::List(_)),
             Arg::Countable => ty.is_text() || matches!(ty, Ty::List(_)),
             Arg::Record => matches!(ty, Ty::Any | Ty::Record(_)),
-            Arg::Whole | Arg::Field | Arg::Codes | Arg::Form | Arg::Rounding => {
-                return self.written_out(function, arg, code, at, entries, call);
+            Arg::Whole | Arg::Field | Arg::Codes | Arg::Form | Arg::Rounding | Arg::Key | Arg::Part | Arg::Alphabet | Arg::Replacement => {
+                return self.written_out(function, arg, one, entries, call);
             }
         };
         if !fits {
             let wanted = match arg {
-                Arg::Text => "a text",
+                Arg::Text | Arg::Currency | Arg::Zone | Arg::Fill => "a text",
                 Arg::Number => "a number",
                 Arg::Day => "a date or instant",
+                Arg::Scalar => "a single value",
+                Arg::Ordered => "a number, date or instant",
                 Arg::List => "a list",
                 Arg::Countable => "a list or a text",
                 _ => "a record",
             };
-            let place = index + 1;
-            self.fault(at, format!("{} needs {wanted} as value {place}, not {}: `{}`", function.name, ty.noun(), function.signature));
+            let (place, noun) = (index + 1, ty.noun());
+            self.fault(one.at, format!("{} needs {wanted} as value {place}, not {noun}: `{}`", function.name, function.signature));
         }
-        call.args.push(code);
-    }
-
-    fn written_out(&mut self, function: &Function, arg: Arg, code: Code, at: usize, entries: &Ty, call: &mut CallCode) {
-        match (arg, code) {
-            (Arg::Whole, Code::Int(value)) => {
-                let limit = if matches!(function.call, Call::Decimals | Call::Kg) { 10 } else { 100_000 };
-                match u32::try_from(value).ok().filter(|value| *value <= limit) {
-                    Some(value) if call.whole[0].is_none() => call.whole[0] = Some(value),
-                    Some(value) => call.whole[1] = Some(value),
-                    None => {
-                        self.fault(at, format!("a whole number from 0 to {limit}"));
-                    }
-                }
-            }
-            (Arg::Rounding, Code::Text(word)) => match ROUNDINGS.iter().find(|(name, _)| **name == *word) {
-                Some((_, rounding)) => call.rounding = *rounding,
-                None => {
-                    let known = ROUNDINGS.iter().map(|(name, _)| *name);
-                    self.fault(at, Remark::unknown("a way of rounding is half_up, half_even, up or down", &word, known));
-                }
-            },
-            (Arg::Form, Code::Text(word)) => match form(&word) {
-                Some(form) => call.form = form,
-                None => {
-                    self.fault(at, "a form of a date is '102', '304', 'iso' or has parts like '%Y%m%d%H%M%S'");
-                }
-            },
-            (Arg::Codes, Code::Text(name)) => {
-                let found = self.scope.codes.iter().find(|list| *list.name == *name).cloned();
-                if found.is_none() {
-                    let known: Vec<String> = self.scope.codes.iter().map(|list| list.name.clone()).collect();
-                    let message = format!("there is no code list codes/{name}.csv");
-                    self.fault(at, Remark::unknown(message, &name, known.iter().map(String::as_str)));
-                }
-                call.codes = found;
-            }
-            (Arg::Field, Code::Text(path)) => call.field = self.field_path(entries, &path, at).0,
-            _ => {
-                self.fault(at, format!("has to be written out here: `{}`", function.signature));
-            }
-        }
+        self.checked_when_written(function, arg, &one, call);
+        call.args.push(one.code);
     }
 
     /// The indexes of a field of a list's entries, and its kind.
@@ -183,53 +171,5 @@ impl Compiler<'_> {
             }
             self.word(&ty, value, at);
         }
-    }
-
-    fn result(&mut self, call: Call, given: &[Given]) -> Ty {
-        let ty = |index: usize| given.get(index).map_or(Ty::Any, |given| given.ty.clone());
-        match call {
-            Call::Decimals | Call::Kg => Ty::Dec,
-            Call::Count | Call::Length => Ty::Int,
-            Call::StartsWith => Ty::Bool,
-            Call::Where => ty(0),
-            Call::Default => ty(0).join(ty(1)),
-            Call::Code if given.len() > 2 => Ty::Text.join(ty(2)),
-            Call::First | Call::Pick => match ty(0) {
-                Ty::List(of) => *of,
-                _ => Ty::Any,
-            },
-            Call::Sum => self.sum_kind(given),
-            _ => Ty::Text,
-        }
-    }
-
-    fn sum_kind(&mut self, given: &[Given]) -> Ty {
-        let Some(list) = given.first() else { return Ty::Any };
-        let summed = match given.get(1) {
-            Some(Given { code: Code::Text(path), at, .. }) => self.field_path(&list.ty.clone(), &path.clone(), *at).1,
-            Some(_) => Ty::Any,
-            None => match &list.ty {
-                Ty::List(of) => (**of).clone(),
-                _ => Ty::Any,
-            },
-        };
-        if !summed.is_number() {
-            self.fault(list.at, format!("only numbers can be summed, not {}", summed.noun()));
-        }
-        summed
-    }
-}
-
-fn form(word: &str) -> Option<Form> {
-    match word {
-        "iso" => Some(Form::Iso),
-        "102" => Some(Form::Form102),
-        "304" => Some(Form::Form304),
-        parts if parts.contains('%') && parts.len() <= 64 => {
-            let sample = jiff::civil::date(2026, 11, 20).at(12, 0, 0, 0).to_zoned(jiff::tz::TimeZone::UTC).ok()?;
-            jiff::fmt::strtime::format(parts, &sample).ok()?;
-            Some(Form::Parts(parts.into()))
-        }
-        _ => None,
     }
 }

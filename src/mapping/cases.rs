@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::compare::{Difference, compare, indented};
 use super::coverage::{Coverage, Tally};
+use super::operator;
 use super::{Files, Input, Mapping, MessageContext, PostContext, ReasonContext};
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
@@ -36,6 +37,8 @@ pub struct CaseResult {
 pub struct CaseContext {
     /// Settings of the broker.
     pub settings: toml::Table,
+    /// `[[overrides]]`, `[codes.LIST]` and `[[rates]]`.
+    given: operator::Given,
     table: toml::Table,
 }
 
@@ -51,7 +54,8 @@ impl CaseContext {
             None => toml::Table::new(),
             Some(_) => return Err("settings.toml: context has to be a table".to_owned()),
         };
-        Ok(Self { settings, table })
+        let given = operator::Given::take(&mut settings).map_err(|fault| format!("settings.toml: {}: {}", fault.key, fault.message))?;
+        Ok(Self { settings, given, table })
     }
 
     fn text<'t>(&'t self, key: &str, otherwise: &'t str) -> &'t str {
@@ -74,8 +78,8 @@ impl CaseContext {
         previous: Option<&Declaration>,
         work: impl FnOnce(&Input<'_>) -> T,
     ) -> Result<T, Vec<Fault>> {
-        let settings = mapping.settings(&self.settings).map_err(|faults| {
-            let fault = |fault: super::SettingFault| Fault::new(format!("settings.{}", fault.key), "setting", fault.message);
+        let settings = mapping.operated(&self.given.operator(&self.settings)).map_err(|faults| {
+            let fault = |fault: super::SettingFault| Fault::new(fault.key, "setting", fault.message);
             faults.into_iter().map(fault).collect::<Vec<_>>()
         })?;
         let reference = lrn(declaration.item_id, declaration.posted_on(), 1).unwrap_or_default();

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use rust_decimal::{Decimal, RoundingStrategy};
 
+use super::alphabet::Alphabet;
 use super::codes::CodeList;
 use super::functions::Call;
 use super::value::Arithmetic;
@@ -106,13 +108,39 @@ pub(super) struct CallCode {
     pub call: Call,
     /// The arguments that are values.
     pub args: Vec<Code>,
-    /// The field that the function looks at.
+    /// The field that the function looks at, and the same as a JSON pointer.
     pub field: Box<[u16]>,
+    pub pointer: Box<str>,
     /// Whole numbers, in order.
     pub whole: [Option<u32>; 2],
     pub rounding: RoundingStrategy,
     pub form: Form,
-    pub codes: Option<Arc<CodeList>>,
+    pub extra: Extra,
+}
+
+/// What only some functions have written out.
+#[derive(Debug)]
+pub(super) enum Extra {
+    None,
+    Codes(Arc<CodeList>),
+    Zone(TimeZone),
+    Keys(Vec<Key>),
+    Alphabet(Alphabet),
+    /// Which part of a street line: the name, else the number.
+    StreetName(bool),
+    /// Where money has its amount and its currency.
+    Money {
+        amount: u16,
+        currency: u16,
+    },
+}
+
+/// A field that entries are grouped by.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub field: Box<[u16]>,
+    /// Only so many characters count.
+    pub characters: Option<u32>,
 }
 
 /// Forms of dates.

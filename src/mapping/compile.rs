@@ -37,7 +37,7 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
         return Program::default();
     };
     let Purpose { kind, settings, codes, draft, traced } = purpose;
-    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new(), draft };
+    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new(), draft, converts: false.into() };
     let program = Program::default();
     let mut compiler = Compiler { scope, faults, traced, program, slots: 0, path: Vec::new(), repeats: Vec::new() };
     let mut block = Block::default();
@@ -45,7 +45,8 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
         block.text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     }
     compiler.root(&root, &mut block);
-    Program { ops: block.finish(), slots: usize::from(compiler.slots), ..compiler.program }
+    let converts = compiler.scope.converts.get();
+    Program { ops: block.finish(), slots: usize::from(compiler.slots), converts, ..compiler.program }
 }
 
 /// Steps being made; fixed bytes that follow one another become one step.

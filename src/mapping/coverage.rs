@@ -69,7 +69,8 @@ impl<'m> Tally<'m> {
         let place = self.mapping.templates.iter().position(|template| template.kind == kind)?;
         let program = self.mapping.templates.get(place)?.traced(&self.mapping.manifest, &self.mapping.codes);
         let changes = input.changes();
-        let (rendered, trace) = render_traced(program, roots(input, &changes));
+        let settings = input.settings.in_force(input.declaration, input.post);
+        let (rendered, trace) = render_traced(program, roots(input, &settings, &changes));
         let choices = trace.watch.choices.iter().filter_map(|(address, outcome)| Some((*program.choices.get(address)?, *outcome)));
         if let Some(seen) = self.seen.get_mut(place) {
             seen.extend(trace.seen.iter().copied().chain(choices));

@@ -1,7 +1,8 @@
-//! Runs expressions, and finds which field of the declaration a value came from.
+//! Runs expressions.
 //!
 //! Running never fails: what cannot be had is missing, and what is the sender's to mend is added
-//! to the faults. The origin of a value is only looked for when there is something to tell.
+//! to the faults. The origin of a value is only looked for when there is something to tell
+//! ([`super::origin`]).
 
 use std::collections::HashSet;
 
@@ -9,7 +10,7 @@ use rust_decimal::Decimal;
 
 use super::calls_run::run_call;
 use super::code::{Code, Order, Root};
-use super::functions::Call;
+use super::rates::Conversion;
 use super::settings::Settings;
 use super::value::{Arithmetic, V, arithmetic, compare, contains, equal};
 use super::{MessageContext, PostContext, ReasonContext};
@@ -47,6 +48,10 @@ pub(super) struct Run<'a> {
     pub slots: Vec<(V<'a>, Definition<'a>)>,
     pub faults: Faults,
     pub warnings: Vec<Fault>,
+    /// The rates that were used, each once.
+    pub conversions: Vec<Conversion>,
+    /// Above 0 while values are only looked at once more: then nothing is told or recorded again.
+    pub quiet: u32,
     /// What is noted for coverage; `None` when messages are made.
     pub watch: Option<Box<Watch>>,
 }
@@ -62,7 +67,15 @@ pub(super) struct Watch {
 
 impl<'a> Run<'a> {
     pub(super) fn new(roots: Roots<'a>, slots: usize) -> Self {
-        Self { roots, slots: vec![(V::Missing, Definition::Nothing); slots], faults: Faults::default(), warnings: Vec::new(), watch: None }
+        Self {
+            roots,
+            slots: vec![(V::Missing, Definition::Nothing); slots],
+            faults: Faults::default(),
+            warnings: Vec::new(),
+            conversions: Vec::new(),
+            quiet: 0,
+            watch: None,
+        }
     }
 
     pub(super) fn set(&mut self, slot: u16, value: V<'a>, definition: Definition<'a>) {
@@ -73,14 +86,32 @@ impl<'a> Run<'a> {
 
     /// Adds a fault at the field that an expression took its value from.
     pub(super) fn fault(&mut self, code: &'a Code, fault_code: &'static str, detail: String) {
-        let pointer = self.origin(code).unwrap_or_default();
-        self.faults.push(Fault::new(pointer, fault_code, detail));
+        // What is not listed needs no place.
+        let listed = self.quiet == 0 && self.faults.count() < fault::MAX_FAULTS;
+        let pointer = if listed { self.origin(code).unwrap_or_default() } else { String::new() };
+        self.fault_at(pointer, fault_code, detail);
+    }
+
+    pub(super) fn fault_at(&mut self, pointer: String, fault_code: &'static str, detail: String) {
+        if self.quiet == 0 {
+            self.faults.push(Fault::new(pointer, fault_code, detail));
+        }
     }
 
     pub(super) fn warn(&mut self, code: &'a Code, fault_code: &'static str, detail: String) {
+        if self.quiet > 0 || self.warnings.len() >= fault::MAX_FAULTS {
+            return;
+        }
         let warning = Fault::new(self.origin(code).unwrap_or_default(), fault_code, detail);
-        if self.warnings.len() < fault::MAX_FAULTS && !self.warnings.contains(&warning) {
+        if !self.warnings.contains(&warning) {
             self.warnings.push(warning);
+        }
+    }
+
+    /// Records a rate that was used.
+    pub(super) fn converted(&mut self, conversion: Conversion) {
+        if self.quiet == 0 && !self.conversions.contains(&conversion) {
+            self.conversions.push(conversion);
         }
     }
 
@@ -195,73 +226,6 @@ impl<'a> Run<'a> {
             }
         }
         V::text(joined)
-    }
-
-    /// The JSON pointer of the declaration's field that an expression takes its value from;
-    /// `None` when it takes none. Of alternatives the last one is told: it is what is asked for.
-    pub(super) fn origin(&mut self, code: &'a Code) -> Option<String> {
-        match code {
-            Code::None | Code::Bool(_) | Code::Int(_) | Code::Dec(_) | Code::Text(_) => None,
-            Code::Root(root) => self.root_origin(*root),
-            // Nothing was picked: there is no entry whose field could be named.
-            Code::Get(base, ..) if matches!(&**base, Code::Call(call) if call.call == Call::Pick) && self.eval(base).is_missing() => {
-                self.origin(base)
-            }
-            Code::Get(base, _, pointer) => self.origin(base).map(|base| base + pointer),
-            Code::Index(base, at) => self.origin(base).map(|base| format!("{base}/{at}")),
-            Code::If(parts) => {
-                let [test, yes, no] = &**parts;
-                let (chosen, other) = if self.test(test) { (yes, no) } else { (no, yes) };
-                self.origin(chosen).or_else(|| self.origin(other))
-            }
-            Code::And(a, b) | Code::Or(a, b) => self.origin(b).or_else(|| self.origin(a)),
-            Code::Not(inner) => self.origin(inner),
-            Code::Equal(a, b) | Code::Order(_, a, b) | Code::In(a, b) => self.origin(a).or_else(|| self.origin(b)),
-            Code::Arithmetic(_, a, b) => {
-                let (first, second) = if self.eval(a).is_missing() || !self.eval(b).is_missing() { (a, b) } else { (b, a) };
-                self.origin(first).or_else(|| self.origin(second))
-            }
-            Code::Concat(parts) | Code::List(parts) => {
-                let gap = parts.iter().find(|part| self.eval(part).is_missing());
-                gap.and_then(|gap| self.origin(gap)).or_else(|| parts.iter().find_map(|part| self.origin(part)))
-            }
-            Code::Call(call) => {
-                let list = call.args.first()?;
-                let origin = self.origin(list)?;
-                Some(match call.call {
-                    Call::Pick => {
-                        let wanted = call.args.get(1).map_or(V::Missing, |wanted| self.eval(wanted));
-                        let list = self.eval(list);
-                        let mut entries = (0..list.len().unwrap_or(0)).map(|at| list.entry(at));
-                        match entries.find(|(_, entry)| equal(&entry.clone().get(&call.field), &wanted)) {
-                            Some((index, _)) => format!("{origin}/{index}"),
-                            None => origin,
-                        }
-                    }
-                    Call::First => origin + "/0",
-                    Call::TariffCode => origin + "/tariff_codes",
-                    _ => origin,
-                })
-            }
-        }
-    }
-
-    fn root_origin(&mut self, root: Root) -> Option<String> {
-        match root {
-            Root::Declaration => Some(String::new()),
-            Root::Effective { stated, otherwise } => {
-                let declaration = self.roots.declaration;
-                let given = !V::from(Record::get(declaration, usize::from(stated))).is_missing();
-                let index = usize::from(if given { stated } else { otherwise });
-                declaration.descriptor().fields.get(index).map(|field| format!("/{}", field.name))
-            }
-            Root::Slot(slot) => match self.slots.get(usize::from(slot))?.1 {
-                Definition::Nothing => None,
-                Definition::Let(code) => self.origin(code),
-                Definition::Entry(list, index) => self.origin(list).map(|list| format!("{list}/{index}")),
-            },
-            _ => None,
-        }
     }
 }
 

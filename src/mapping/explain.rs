@@ -68,8 +68,9 @@ impl Mapping {
 
     fn explain_one(&self, template: &Template, input: &Input<'_>) -> Explanation {
         let changes = input.changes();
+        let settings = input.settings.in_force(input.declaration, input.post);
         let program = template.traced(&self.manifest, &self.codes);
-        let (rendered, trace) = render_traced(program, roots(input, &changes));
+        let (rendered, trace) = render_traced(program, roots(input, &settings, &changes));
         let mut teller =
             Teller { mapping: self, template, sites: &program.sites, input, trace: &trace, lines: Vec::new(), open: Vec::new() };
         teller.tell();

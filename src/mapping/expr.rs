@@ -79,6 +79,11 @@ impl<'c> Compiler<'c> {
         BROKEN
     }
 
+    /// How many faults were found so far.
+    pub(super) fn fault_count(&self) -> usize {
+        self.faults.len()
+    }
+
     /// Where a name that was borrowed from the text stands in it.
     fn offset_of(&self, name: &str) -> usize {
         (name.as_ptr() as usize).checked_sub(self.text.as_ptr() as usize).filter(|at| *at <= self.text.len()).unwrap_or(0)

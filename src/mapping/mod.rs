@@ -20,6 +20,7 @@ use crate::domain::fault::{self, Fault};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::time::Timestamp;
 
+mod alphabet;
 mod calls;
 mod calls_run;
 pub mod cases;
@@ -37,9 +38,13 @@ mod expr;
 pub mod faults;
 mod find;
 pub mod functions;
+mod latin;
 mod manifest;
+mod operator;
+mod origin;
 mod own;
 mod program;
+mod rates;
 mod reading;
 mod registry;
 mod render;
@@ -48,18 +53,22 @@ mod scope;
 mod settings;
 pub mod sketch;
 mod source;
+mod streets;
 mod tables;
 mod template;
 mod templates;
 mod trace;
 mod value;
 mod xpath;
+mod zones;
 
 pub use codes::CodeList;
 pub use compare::indented;
 pub use condition::{Condition, ConditionFault};
 pub use faults::MappingFault;
 pub use manifest::{Currency, Manifest, Transport};
+pub use operator::Operator;
+pub use rates::{Conversion, MAX_RATES_BYTES, Rates};
 pub use reading::{MAX_NOTICE_BYTES, Unreadable, UnreadableReason};
 pub use registry::{Broken, Registry};
 pub use render::Rendered;
@@ -195,6 +204,19 @@ impl Mapping {
         Settings::check(&self.manifest.settings, table)
     }
 
+    /// Checks everything that an operator gives for a broker.
+    ///
+    /// # Errors
+    /// Every fault, with its key below the broker.
+    pub fn operated(&self, operator: &Operator<'_>) -> Result<Settings, Vec<SettingFault>> {
+        operator.settings(&self.manifest.settings, &self.codes)
+    }
+
+    /// Whether it converts amounts: then it needs the operator's rate table.
+    pub fn converts(&self) -> bool {
+        self.templates.iter().any(|template| template.program.converts)
+    }
+
     /// Whether the mapping can make messages of a kind.
     pub fn makes(&self, kind: MessageKind) -> bool {
         self.template(kind).is_some()
@@ -233,9 +255,10 @@ impl Mapping {
     /// template of this kind: ask [`Mapping::makes`] first.
     pub fn render(&self, kind: MessageKind, input: &Input<'_>) -> Result<Rendered, Vec<Fault>> {
         let Some(template) = self.template(kind) else { return Err(no_template()) };
-        let limits = limits(&self.manifest, input.declaration);
+        let settings = input.settings.in_force(input.declaration, input.post);
+        let limits = limits(&self.manifest, input.declaration, &settings);
         let changes = input.changes();
-        let rendered = render::render(&template.program, roots(input, &changes), self.capacity.load(Ordering::Relaxed));
+        let rendered = render::render(&template.program, roots(input, &settings, &changes), self.capacity.load(Ordering::Relaxed));
         match (rendered, limits.is_empty()) {
             (Ok(rendered), true) => {
                 self.capacity.fetch_max(rendered.bytes.len(), Ordering::Relaxed);
@@ -255,7 +278,8 @@ impl Mapping {
     pub fn made_by(&self, kind: MessageKind, input: &Input<'_>, offset: usize) -> Option<MadeBy> {
         let template = self.template(kind)?;
         let changes = input.changes();
-        let (_, trace) = render::render_traced(template.traced(&self.manifest, &self.codes), roots(input, &changes));
+        let settings = input.settings.in_force(input.declaration, input.post);
+        let (_, trace) = render::render_traced(template.traced(&self.manifest, &self.codes), roots(input, &settings, &changes));
         let (mark, pointer) = trace.element_at(offset)?;
         let (line, column) = faults::line_column(&template.text, mark.offset);
         let file = format!("{}/{}", self.name, template.file);
@@ -284,10 +308,10 @@ impl Input<'_> {
     }
 }
 
-fn roots<'a>(input: &'a Input<'_>, changes: &'a Vec<Change>) -> eval::Roots<'a> {
+fn roots<'a>(input: &'a Input<'_>, settings: &'a Settings, changes: &'a Vec<Change>) -> eval::Roots<'a> {
     eval::Roots {
         declaration: input.declaration,
-        settings: Some(input.settings),
+        settings: Some(settings),
         message: Some(&input.message),
         mrn: input.mrn,
         reason: input.reason.as_ref(),
@@ -303,7 +327,7 @@ fn no_template() -> Vec<Fault> {
 }
 
 /// The rules of `mapping.toml` that every message is held to.
-fn limits(manifest: &Manifest, declaration: &Declaration) -> Vec<Fault> {
+fn limits(manifest: &Manifest, declaration: &Declaration, settings: &Settings) -> Vec<Fault> {
     let mut faults = Vec::new();
     if let Some((min, max)) = manifest.lines {
         let lines = declaration.contents.len();
@@ -316,8 +340,12 @@ fn limits(manifest: &Manifest, declaration: &Declaration) -> Vec<Fault> {
         Currency::Single => declaration.contents.first().map(|line| line.value.currency.as_str()),
         Currency::Fixed(code) => Some(code.as_str()),
     };
+    // Amounts in other currencies than the fixed one are for the template to convert, where there is a rate.
+    let fixed = matches!(manifest.currency, Currency::Fixed(_));
+    let day = declaration.posted_on();
+    let fits = |currency: &str, wanted: &str| currency == wanted || (fixed && settings.rates.has(currency, wanted, day));
     if let Some(wanted) = wanted {
-        for (index, _) in declaration.contents.iter().enumerate().filter(|(_, line)| line.value.currency.as_str() != wanted) {
+        for (index, _) in declaration.contents.iter().enumerate().filter(|(_, line)| !fits(line.value.currency.as_str(), wanted)) {
             let detail = match &manifest.currency {
                 Currency::Fixed(code) => format!("the broker's format takes amounts in {code}, and there is no rate for this one"),
                 _ => "the broker's format takes all values in one currency".to_owned(),

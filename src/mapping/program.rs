@@ -14,6 +14,8 @@ pub(super) struct Program {
     pub ops: Vec<Op>,
     /// How many values `p:let` and `p:each` hold at once.
     pub slots: usize,
+    /// Whether something is converted to another currency.
+    pub converts: bool,
     /// Every decision, by [`SiteId`].
     pub sites: Vec<Site>,
     /// Sites of `a if c else b` by the address of their parts, which never move.

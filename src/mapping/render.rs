@@ -11,6 +11,7 @@ use quick_xml::escape::{escape, partial_escape};
 use super::code::Code;
 use super::eval::{Definition, Roots, Run};
 use super::program::{Check, Each, Encoding, Op, Optional, Piece, Place, Program, SiteId};
+use super::rates::Conversion;
 use super::trace::{Event, Trace};
 use super::value::V;
 use crate::domain::declaration::Declaration;
@@ -25,8 +26,10 @@ pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 pub struct Rendered {
     /// The exact bytes.
     pub bytes: Vec<u8>,
-    /// What was shortened, with the declaration's fields.
+    /// What was shortened or written otherwise, with the declaration's fields.
     pub warnings: Vec<Fault>,
+    /// The rates that amounts were converted by, each once.
+    pub conversions: Vec<Conversion>,
 }
 
 struct Writer<'a> {
@@ -63,7 +66,7 @@ impl<'a> Writer<'a> {
             ..*trace
         });
         let rendered = if self.run.faults.is_empty() {
-            Ok(Rendered { bytes: self.out, warnings: self.run.warnings })
+            Ok(Rendered { bytes: self.out, warnings: self.run.warnings, conversions: self.run.conversions })
         } else {
             Err(self.run.faults.into_vec())
         };
@@ -187,7 +190,7 @@ impl<'a> Writer<'a> {
         let before = self.out.len();
         // Writing to a vector cannot fail.
         let _ = match value {
-            V::Missing | V::List(_) | V::Record(_) | V::Seq(_) => Ok(()),
+            V::Missing | V::List(_) | V::Record(_) | V::Seq(_) | V::Money(..) => Ok(()),
             V::Str(text) => self.text(text, code, place),
             V::Owned(text) => self.text(text, code, place),
             V::Int(value) => write!(self.out, "{value}"),
@@ -232,6 +235,7 @@ impl<'a> Writer<'a> {
     fn optional(&mut self, optional: &'a Optional) {
         let (start, faults, warnings) = (self.out.len(), self.run.faults.clone(), self.run.warnings.len());
         let events = self.trace.as_ref().map_or(0, |trace| trace.events.len());
+        let conversions = self.run.conversions.len();
         self.block(&optional.open);
         let (inside, before) = (self.out.len(), self.run.faults.count());
         self.block(&optional.body);
@@ -249,6 +253,7 @@ impl<'a> Writer<'a> {
         if self.run.faults.count() == before {
             self.run.faults = faults;
             self.run.warnings.truncate(warnings);
+            self.run.conversions.truncate(conversions);
         }
     }
 
@@ -291,15 +296,7 @@ impl<'a> Writer<'a> {
         if holds {
             return;
         }
-        let mut around = Vec::new();
-        for slot in &check.around {
-            let definition = self.run.slots.get(usize::from(*slot)).map(|(_, definition)| *definition);
-            if let Some(Definition::Entry(list, index)) = definition
-                && let Some(list) = self.run.origin(list)
-            {
-                around.push((list, index));
-            }
-        }
+        let around = self.run.places(&check.around);
         for pointer in pointers(self.run.roots.declaration, &check.field, &around) {
             self.run.faults.push(Fault::new(pointer, check.code.clone(), check.text.clone()));
         }
@@ -312,8 +309,8 @@ fn is_plain(byte: u8) -> bool {
     byte >= 0x20 && !matches!(byte, b'<' | b'>' | b'&' | b'"' | b'\'' | 0x7f | 0xc2 | 0xef)
 }
 
-/// The pointers of a field: each entry of its lists, or the one of the repeat around.
-fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[(String, u32)]) -> Vec<String> {
+/// The pointers of a field: each entry of its lists, or those of the repeats around, outermost first.
+fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[Vec<String>]) -> Vec<String> {
     let mut places = vec![(String::new(), Val::Record(declaration))];
     for step in field {
         let mut next = Vec::new();
@@ -329,10 +326,9 @@ fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[(Stri
                     next.push((format!("{pointer}/{name}"), inner));
                 }
                 (None, Val::List(list)) => {
-                    let one = around.iter().find(|(list, _)| *list == pointer).map(|(_, index)| *index as usize);
-                    let all = 0..list.len().min(fault::MAX_FAULTS);
-                    let indexes = one.map_or(all, |index| index..index + 1);
-                    next.extend(indexes.map(|index| (format!("{pointer}/{index}"), list.get(index))));
+                    let near = around.iter().rev().map(|places| indexes_below(&pointer, places)).find(|indexes| !indexes.is_empty());
+                    let indexes = near.unwrap_or_else(|| (0..list.len().min(fault::MAX_FAULTS)).collect());
+                    next.extend(indexes.into_iter().map(|index| (format!("{pointer}/{index}"), list.get(index))));
                 }
                 (None, _) => next.push((pointer, Val::Missing)),
             }
@@ -340,4 +336,12 @@ fn pointers(declaration: &Declaration, field: &[Option<String>], around: &[(Stri
         places = next;
     }
     places.into_iter().map(|(pointer, _)| pointer).collect()
+}
+
+/// Which entries of a list some places are, or are in.
+fn indexes_below(list: &str, places: &[String]) -> Vec<usize> {
+    let index = |place: &String| place.strip_prefix(list)?.strip_prefix('/')?.split('/').next()?.parse().ok();
+    let mut indexes: Vec<usize> = places.iter().filter_map(index).take(fault::MAX_FAULTS).collect();
+    indexes.dedup();
+    indexes
 }

@@ -46,6 +46,8 @@ pub(super) struct Scope<'m> {
     pub variables: Vec<Variable>,
     /// Whether places may still be undecided (`todo`).
     pub draft: bool,
+    /// Set when something is converted to another currency: the mapping needs the operator's rates.
+    pub converts: std::cell::Cell<bool>,
 }
 
 /// One step of a path: its name and where it stands in the expression.

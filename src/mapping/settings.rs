@@ -3,9 +3,13 @@
 //! Settings are checked when the configuration is read, all faults at once, so that no message
 //! fails for a setting that could have been seen at start. They are never secrets.
 
+use std::sync::Arc;
+
 use rust_decimal::Decimal;
 
 use super::faults::nearest;
+use super::operator::{CodeRows, Override};
+use super::rates::Rates;
 use super::value::{Ty, V};
 use crate::domain::text::is_xml_character;
 use crate::domain::time::Date;
@@ -73,21 +77,27 @@ pub struct SettingFault {
 }
 
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
-    Text(String),
+pub(super) enum Value {
+    Text(Arc<str>),
     Integer(i64),
     Decimal(Decimal),
     Bool(bool),
     Date(Date),
 }
 
-/// Checked settings, in the order of the mapping's table.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Settings(Vec<Option<Value>>);
+/// Everything that the operator gives for one broker: checked settings in the order of the mapping's
+/// table, other settings for some declarations, rows of code lists, and the rate table.
+#[derive(Debug, Clone, Default)]
+pub struct Settings {
+    pub(super) values: Vec<Option<Value>>,
+    pub(super) overrides: Arc<[Override]>,
+    pub(super) codes: Arc<[CodeRows]>,
+    pub(super) rates: Arc<Rates>,
+}
 
 impl Settings {
     pub(super) fn get(&self, index: u16) -> V<'_> {
-        match self.0.get(usize::from(index)) {
+        match self.values.get(usize::from(index)) {
             Some(Some(Value::Text(text))) => V::Str(text),
             Some(Some(Value::Integer(value))) => V::Int(*value),
             Some(Some(Value::Decimal(value))) => V::Dec(*value),
@@ -103,34 +113,37 @@ impl Settings {
     /// Every fault: unknown names, missing ones, wrong kinds.
     pub fn check(specs: &[SettingSpec], table: &toml::Table) -> Result<Self, Vec<SettingFault>> {
         let mut faults = Vec::new();
-        let fault = |key: &str, message: String| SettingFault { key: key.to_owned(), message };
-        for key in table.keys().filter(|key| !specs.iter().any(|spec| spec.name == **key)) {
-            let message = match nearest(key, specs.iter().map(|spec| spec.name.as_str())) {
-                Some(name) => format!("the mapping has no such setting; did you mean {name}?"),
-                None => "the mapping has no such setting".to_owned(),
-            };
-            faults.push(fault(key, message));
+        let mut values = read_given(specs, table, &mut faults);
+        for (spec, value) in specs.iter().zip(&mut values) {
+            if value.is_none() && spec.required && !table.contains_key(&spec.name) {
+                let message = format!("has to be set: {} (for example {})", spec.description, spec.example);
+                faults.push(SettingFault { key: spec.name.clone(), message });
+            }
         }
-        let mut values = Vec::with_capacity(specs.len());
-        for spec in specs {
-            let value = match table.get(&spec.name) {
-                None if spec.required => {
-                    faults.push(fault(&spec.name, format!("has to be set: {} (for example {})", spec.description, spec.example)));
-                    None
-                }
-                None => None,
-                Some(value) => {
-                    let read = read(spec, value);
-                    if read.is_none() {
-                        faults.push(fault(&spec.name, format!("has to be {}, for example {}", allowed(spec), spec.example)));
-                    }
-                    read
-                }
-            };
-            values.push(value);
-        }
-        if faults.is_empty() { Ok(Self(values)) } else { Err(faults) }
+        if faults.is_empty() { Ok(Self { values, ..Self::default() }) } else { Err(faults) }
     }
+}
+
+/// The values that a table gives, in the order of the mapping's settings.
+pub(super) fn read_given(specs: &[SettingSpec], table: &toml::Table, faults: &mut Vec<SettingFault>) -> Vec<Option<Value>> {
+    let mut fault = |key: &str, message: String| faults.push(SettingFault { key: key.to_owned(), message });
+    for key in table.keys().filter(|key| !specs.iter().any(|spec| spec.name == **key)) {
+        let message = match nearest(key, specs.iter().map(|spec| spec.name.as_str())) {
+            Some(name) => format!("the mapping has no such setting; did you mean {name}?"),
+            None => "the mapping has no such setting".to_owned(),
+        };
+        fault(key, message);
+    }
+    let mut values = Vec::with_capacity(specs.len());
+    for spec in specs {
+        let given = table.get(&spec.name);
+        let value = given.and_then(|value| read(spec, value));
+        if given.is_some() && value.is_none() {
+            fault(&spec.name, format!("has to be {}, for example {}", allowed(spec), spec.example));
+        }
+        values.push(value);
+    }
+    values
 }
 
 fn allowed(spec: &SettingSpec) -> String {
@@ -149,7 +162,7 @@ fn read(spec: &SettingSpec, value: &toml::Value) -> Option<Value> {
         (SettingKind::Text, toml::Value::String(text)) => {
             let sound = (1..=500).contains(&text.chars().count()) && text.chars().all(is_xml_character);
             let listed = spec.values.is_empty() || spec.values.contains(text);
-            (sound && listed).then(|| Value::Text(text.clone()))
+            (sound && listed).then(|| Value::Text(text.as_str().into()))
         }
         (SettingKind::Integer, toml::Value::Integer(value)) => Some(Value::Integer(*value)),
         (SettingKind::Decimal, toml::Value::Integer(value)) => Some(Value::Decimal(Decimal::from(*value))),

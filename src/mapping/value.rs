@@ -10,6 +10,7 @@ use std::rc::Rc;
 use rust_decimal::Decimal;
 use rust_decimal::prelude::ToPrimitive;
 
+use super::rates::CurrencyCode;
 use crate::domain::record::{ListView, Record, Val};
 use crate::domain::time::{Date, Timestamp, date_of};
 
@@ -28,6 +29,8 @@ pub(super) enum V<'a> {
     Record(&'a dyn Record),
     /// Some entries of a list, each with its index there.
     Seq(Rc<[(u32, V<'a>)]>),
+    /// A record of an amount and a currency that was computed.
+    Money(Decimal, CurrencyCode),
 }
 
 impl<'a> From<Val<'a>> for V<'a> {
@@ -77,7 +80,7 @@ impl<'a> V<'a> {
             Self::Dec(value) => !value.is_zero(),
             Self::Str(text) => !text.is_empty(),
             Self::Owned(text) => !text.is_empty(),
-            Self::Date(_) | Self::Time(_) | Self::Record(_) => true,
+            Self::Date(_) | Self::Time(_) | Self::Record(_) | Self::Money(..) => true,
             Self::List(list) => !list.is_empty(),
             Self::Seq(entries) => !entries.is_empty(),
         }
@@ -115,6 +118,9 @@ impl<'a> V<'a> {
         for step in steps {
             value = match value {
                 Self::Record(record) => record.get(usize::from(*step)).into(),
+                // The fields of `Money` in their order.
+                Self::Money(amount, _) if *step == 0 => Self::Dec(amount),
+                Self::Money(_, currency) if *step == 1 => Self::text(currency.as_str()),
                 _ => return Self::Missing,
             };
         }
@@ -124,7 +130,7 @@ impl<'a> V<'a> {
     /// The text that is written for a value; `None` when it has none.
     pub(super) fn display(&self) -> Option<String> {
         match self {
-            Self::Missing | Self::List(_) | Self::Record(_) | Self::Seq(_) => None,
+            Self::Missing | Self::List(_) | Self::Record(_) | Self::Seq(_) | Self::Money(..) => None,
             Self::Bool(value) => Some(value.to_string()),
             Self::Int(value) => Some(value.to_string()),
             Self::Dec(value) => Some(value.to_string()),
@@ -270,6 +276,10 @@ impl Ty {
 
     pub(super) fn is_number(&self) -> bool {
         matches!(self, Self::Any | Self::None | Self::Int | Self::Dec)
+    }
+
+    pub(super) fn is_day(&self) -> bool {
+        matches!(self, Self::Any | Self::None | Self::Date | Self::Time)
     }
 
     /// Whether two values of these kinds can be compared at all.

@@ -125,6 +125,8 @@ pub struct NewMessage {
     pub mapping_version: String,
     /// Our local reference number in it.
     pub lrn: String,
+    /// The rates that its amounts were converted by, as JSON; `None` when none were.
+    pub conversions: Option<String>,
 }
 
 /// How the commit of a declaration went.

@@ -123,6 +123,8 @@ pub struct MessageView {
     pub mapping_version: String,
     /// Our reference in it.
     pub lrn: String,
+    /// The rates that its amounts were converted by, as JSON; `None` when none were.
+    pub conversions: Option<String>,
     /// When it was made.
     pub created_at: Timestamp,
     /// When it was settled.

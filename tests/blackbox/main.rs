@@ -26,6 +26,7 @@ mod judge;
 mod mappings;
 mod operations;
 mod privacy;
+mod rates;
 mod retry;
 mod tenants;
 mod tracking;

@@ -8,7 +8,9 @@ use crate::rig::{Rig, day, declaration, declaration_on, item, key, later, messag
 async fn a_declaration_is_there_as_a_whole_with_its_message_due() {
     let rig = Rig::new("whole").await;
     let mut due = rig.store.subscribe_outbox();
-    let new = declaration(1);
+    let mut new = declaration(1);
+    let conversions = r#"[{"from":"EUR","to":"GBP","rate":"0.88","date":"2026-11-01","source":"HMRC"}]"#;
+    new.filings[0].messages[0].conversions = Some(conversions.to_owned());
     assert!(matches!(rig.accept(&new).await, Accepted::Stored));
     crate::rig::changed(&mut due).await;
 
@@ -19,6 +21,9 @@ async fn a_declaration_is_there_as_a_whole_with_its_message_due() {
     let rows = rig.due(later(0)).await;
     assert_eq!((rows.len(), &rows[0].body, rows[0].message_id), (1, &new.filings[0].messages[0].body, message_of(&new)));
     assert_eq!(rig.store.lrn_counter(item(1), day()).await.expect("read"), 1);
+
+    let messages = rig.store.messages("KRA", new.declaration_id, false).await.expect("read").expect("there").messages;
+    assert_eq!(messages[0].conversions.as_deref(), Some(conversions));
 
     assert!(rig.store.declaration("JPA", new.declaration_id).await.expect("read").is_none(), "another post's id is unknown");
     assert!(rig.store.item("JPA", item(1)).await.expect("read").is_none());

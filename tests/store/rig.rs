@@ -146,6 +146,7 @@ pub fn declaration_on(number: u32, posted_on: Date, messages: &[&str]) -> NewDec
         mapping: "hmrc-cds".to_owned(),
         mapping_version: "1.0.0+0".to_owned(),
         lrn: lrn(item(number), posted_on, counter).expect("counter"),
+        conversions: None,
     };
     NewDeclaration {
         post: POST.to_owned(),

@@ -79,6 +79,9 @@ struct MessageJson {
     mapping: String,
     mapping_version: String,
     lrn: String,
+    /// The rates that amounts were converted by.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversions: Option<serde_json::Value>,
     created_at: String,
     settled_at: Option<String>,
     attempts: Vec<AttemptJson>,
@@ -152,6 +155,7 @@ fn message(view: store::MessageView) -> MessageJson {
         mapping: view.mapping,
         mapping_version: view.mapping_version,
         lrn: view.lrn,
+        conversions: view.conversions.and_then(|json| serde_json::from_str(&json).ok()),
         created_at: rfc3339(view.created_at),
         settled_at: view.settled_at.map(rfc3339),
         attempts: view.attempts.into_iter().map(attempt).collect(),

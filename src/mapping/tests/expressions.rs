@@ -5,7 +5,7 @@ use minijinja::{Environment, UndefinedBehavior, Value};
 use super::*;
 
 /// The value of an expression as text; `-` when missing.
-fn value(expression: &str) -> String {
+pub(super) fn value(expression: &str) -> String {
     let escaped = expression.replace('<', "&lt;");
     made(&format!("<V p:empty=\"keep\">{{{escaped}}}</V>")).map_or_else(
         |faults| faults.join(", "),

@@ -6,9 +6,12 @@ use super::*;
 use crate::domain::json;
 use uuid::Uuid;
 
+mod calls;
 mod expressions;
 mod load_faults;
 mod notices;
+mod operators;
+mod origins;
 mod sketching;
 mod tracing;
 mod writing;

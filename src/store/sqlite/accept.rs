@@ -249,8 +249,8 @@ fn insert_message(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling, message
     let body_id = tx.keep(body)?;
     tx.run(
         "INSERT INTO messages (message_id, broker, kind, state, content_type, body_id, body_hash, mapping, mapping_version, lrn,
-                               conversation_id, traceparent, created_at)
-         VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
+                               conversation_id, traceparent, created_at, conversions)
+         VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             message.message_id.0.as_bytes(),
             filing.broker,
@@ -263,7 +263,8 @@ fn insert_message(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling, message
             message.lrn,
             new.conversation_id.0.as_bytes(),
             new.traceparent,
-            col::ms(new.received_at)
+            col::ms(new.received_at),
+            message.conversions
         ],
     )?;
     refs::bind(tx, &filing.broker, ReferenceKind::Lrn, &message.lrn, message.message_id, new.received_at)

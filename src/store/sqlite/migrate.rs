@@ -11,8 +11,11 @@ use crate::store::options::OpenError;
 const APPLICATION_ID: i64 = 0x5072_6543;
 
 /// Every step, in order; the number of the last one is the schema's version.
-const STEPS: &[&str] =
-    &[include_str!("../../../migrations/sqlite/0001_start.sql"), include_str!("../../../migrations/sqlite/0003_mappings.sql")];
+const STEPS: &[&str] = &[
+    include_str!("../../../migrations/sqlite/0001_start.sql"),
+    include_str!("../../../migrations/sqlite/0002_conversions.sql"),
+    include_str!("../../../migrations/sqlite/0003_mappings.sql"),
+];
 
 /// Applies what is missing.
 ///

@@ -154,7 +154,8 @@ fn messages(conn: &Connection, post: &str, id: DeclarationId, room: &mut usize) 
         "SELECT m.message_id, m.broker, m.kind, coalesce(o.state, m.state), m.reason, m.content_type, b.size, m.body_hash,
                 m.mapping, m.mapping_version, m.lrn, m.created_at, m.settled_at,
                 CASE WHEN EXISTS (SELECT 1 FROM message_filings x JOIN declarations d ON d.declaration_id = x.declaration_id
-                                  WHERE x.message_id = m.message_id AND d.post <> ?3) THEN NULL ELSE m.body_id END
+                                  WHERE x.message_id = m.message_id AND d.post <> ?3) THEN NULL ELSE m.body_id END,
+                m.conversions
          FROM filings f
          JOIN message_filings c ON c.filing_id = f.filing_id
          JOIN messages m ON m.message_id = c.message_id
@@ -179,6 +180,7 @@ fn messages(conn: &Connection, post: &str, id: DeclarationId, room: &mut usize) 
                 lrn: row.get(10)?,
                 created_at: col::at(row, 11)?,
                 settled_at: col::maybe_at(row, 12)?,
+                conversions: row.get(14)?,
                 attempts: Vec::new(),
                 content: None,
             };
