@@ -32,21 +32,30 @@ mod dom;
 mod eval;
 mod expr;
 pub mod faults;
+mod field_origin;
+mod fieldmap;
 mod find;
 pub mod functions;
+mod instants;
+mod json_body;
 mod manifest;
+mod pointers;
 mod program;
 mod reading;
 mod registry;
 mod render;
 mod rules;
+mod rules_parts;
 mod scope;
 mod settings;
 mod source;
 mod tables;
 mod template;
+mod unwrap;
 mod value;
+mod xml;
 mod xpath;
+mod xpath_test;
 
 pub use codes::CodeList;
 pub use condition::{Condition, ConditionFault};
@@ -121,6 +130,8 @@ pub struct Mapping {
     pub manifest: Manifest,
     programs: Vec<(MessageKind, program::Program)>,
     rules: rules::Rules,
+    /// The way back from our messages to the declaration, for what a notice points at.
+    fields: fieldmap::FieldMap,
     /// Bytes of the largest message so far: where the next one's buffer begins.
     capacity: AtomicUsize,
 }
@@ -163,7 +174,7 @@ impl Mapping {
         }
         let rules = match text_of(files, "notices.toml") {
             Ok(None) => rules::Rules::default(),
-            Ok(Some(text)) => with_faults(&files.name, "notices.toml", text, &mut all, rules::read),
+            Ok(Some(text)) => with_faults(&files.name, "notices.toml", text, &mut all, |text, faults| rules::read(text, &codes, faults)),
             Err(fault) => {
                 all.push(fault);
                 rules::Rules::default()
@@ -174,7 +185,8 @@ impl Mapping {
             return Err(all);
         }
         let version = format!("{}+{}", manifest.version, files.hash());
-        Ok(Self { name: files.name.clone(), version, manifest, programs, rules, capacity: AtomicUsize::new(2048) })
+        let fields = fieldmap::FieldMap::new(programs.iter().map(|(_, program)| program));
+        Ok(Self { name: files.name.clone(), version, manifest, programs, rules, fields, capacity: AtomicUsize::new(2048) })
     }
 
     /// Checks the settings that a configuration gives.
@@ -195,7 +207,7 @@ impl Mapping {
     /// # Errors
     /// When it cannot be read: the bytes are kept and a person is told, nothing is guessed.
     pub fn read(&self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
-        reading::read(&self.rules, bytes)
+        reading::read(&self.rules, &self.fields, bytes)
     }
 
     /// Reads the synchronous 2xx reply to a message. `conversation` is the value of the header
