@@ -43,11 +43,12 @@ impl<'p> Origins<'p> {
         self.entries.insert(slot, entry);
     }
 
-    /// The field that an expression takes its value from; of alternatives the first.
+    /// The field that an expression takes its value from. Of several joined it is the first; of
+    /// `a or b` the last, as everywhere: it is what is there when nothing better is.
     pub(super) fn of(&self, code: &Code) -> Option<Pattern> {
         match code {
             Code::Root(Root::Declaration) => Some(Pattern::new()),
-            // Posts state a seller or importer rarely, the sender and recipient always.
+            // A seller or importer is rarely stated, the sender and recipient always are.
             Code::Root(Root::Effective { otherwise, .. }) => {
                 let field = Declaration::DESCRIPTOR.fields.get(usize::from(*otherwise))?;
                 Some(vec![Part::Names(format!("/{}", field.name).into())])
@@ -59,10 +60,9 @@ impl<'p> Origins<'p> {
             Code::Get(base, _, names) => self.with(base, Part::Names(names.clone())),
             Code::Index(base, at) => self.with(base, Part::Names(format!("/{at}").into())),
             Code::If(parts) => self.of(&parts[1]).or_else(|| self.of(&parts[2])),
-            Code::Or(a, b) | Code::Arithmetic(_, a, b) => self.of(a).or_else(|| self.of(b)),
-            // What is written is the second; the first only says whether.
-            Code::And(a, b) => self.of(b).or_else(|| self.of(a)),
-            Code::Equal(a, b) | Code::Order(_, a, b) | Code::In(a, b) => self.of(a).or_else(|| self.of(b)),
+            // Of `a and b` the second is written; the first only says whether.
+            Code::And(a, b) | Code::Or(a, b) => self.of(b).or_else(|| self.of(a)),
+            Code::Arithmetic(_, a, b) | Code::Equal(a, b) | Code::Order(_, a, b) | Code::In(a, b) => self.of(a).or_else(|| self.of(b)),
             Code::Not(inner) => self.of(inner),
             Code::Concat(parts) | Code::List(parts) => parts.iter().find_map(|part| self.of(part)),
             Code::Call(call) => self.of_call(call),

@@ -166,15 +166,15 @@ impl<'p> Maker<'p> {
         for op in ops {
             match op {
                 Op::Bytes(bytes) => self.bytes(bytes),
-                Op::Value(code, place) | Op::Lenient(code, place) => self.field(std::iter::once(code), place),
-                Op::OptionalAttribute(_, pieces, place) | Op::Together(pieces, place) => {
-                    let values = pieces.iter().filter_map(|piece| match piece {
-                        Piece::Value(code) => Some(code),
-                        Piece::Literal(_) => None,
-                    });
-                    self.field(values, place);
+                Op::Value(code, place) | Op::Lenient(code, place) => self.field(code, place),
+                Op::OptionalAttribute(_, pieces, _) | Op::Together(pieces) => {
+                    for piece in pieces {
+                        if let Piece::Value(code, place) = piece {
+                            self.field(code, place);
+                        }
+                    }
                 }
-                Op::If(_, body) => self.sometimes(|maker| maker.ops(body)),
+                Op::If(_, body, _) => self.sometimes(|maker| maker.ops(body)),
                 Op::Let(slot, code) => self.origins.define(*slot, code),
                 Op::Each(each) => self.each(each),
                 Op::Optional(optional) => self.sometimes(|maker| {
@@ -182,7 +182,8 @@ impl<'p> Maker<'p> {
                     maker.ops(&optional.body);
                     maker.bytes(&optional.close);
                 }),
-                Op::Check(_) => {}
+                Op::Otherwise(body, ..) | Op::Encode(body, _) => self.ops(body),
+                Op::Check(_) | Op::Enter(_) | Op::Leave => {}
             }
         }
     }
@@ -232,8 +233,9 @@ impl<'p> Maker<'p> {
         self.open.iter().fold(&mut self.root, |element, (at, _)| &mut element.children[*at])
     }
 
-    fn field(&mut self, mut values: impl Iterator<Item = &'p Code>, place: &'p WrittenAt) {
-        let Some(found) = values.find_map(|code| self.origins.of(code)) else { return };
+    /// A value that is written in the element that is open; the first that comes from a field counts.
+    fn field(&mut self, code: &'p Code, place: &'p WrittenAt) {
+        let Some(found) = self.origins.of(code) else { return };
         let element = self.current();
         let element = match place.path.rsplit_once('@').filter(|_| place.attribute) {
             Some((_, name)) => {

@@ -8,8 +8,8 @@ use jiff::tz::TimeZone;
 use super::codes::CodeList;
 use super::faults::FileFaults;
 use super::instants::TimeForm;
+use super::program::Encoding;
 use super::tables::{self, Table};
-use super::unwrap::Encoding;
 use super::xpath::{Path, Prefixes};
 use crate::domain::fact::{AnswerResult, Answers, ChargeStage, RequirementKind, Status, Track};
 

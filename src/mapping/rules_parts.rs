@@ -3,9 +3,9 @@
 
 use super::faults::Remark;
 use super::instants::{self, TimeForm};
+use super::program::Encoding;
 use super::rules::{ChargeRule, DocumentRule, OpenRule, PointerRule, Reader, ReasonRule, Time, Unwrap};
 use super::tables::{Table, Text};
-use super::unwrap::Encoding;
 use super::xpath::{self, Path};
 use crate::domain::fact::{ChargeStage, RequirementKind};
 
@@ -13,7 +13,8 @@ impl Reader<'_, '_> {
     pub(super) fn unwrap(&mut self, mut table: Table<'_>) -> Option<Unwrap> {
         let path = self.place(&mut table, "path");
         let word = table.needed("encoding", self.faults);
-        let encoding = word.and_then(|word| self.parsed(&word, &Encoding::WORDS, Encoding::parse));
+        let find = |word: &str| Encoding::WORDS.iter().find(|(known, _)| *known == word).map(|(_, encoding)| *encoding);
+        let encoding = word.and_then(|word| self.parsed(&word, &Encoding::WORDS.map(|(word, _)| word), find));
         table.finish(self.faults);
         Some(Unwrap { path: path?, encoding: encoding? })
     }

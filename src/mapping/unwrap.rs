@@ -12,6 +12,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
 use super::dom::{Buffers, Builder, Content, Dom, NodeId};
 use super::find::{Finder, Found};
+use super::program::Encoding;
 use super::reading::{MAX_NOTICE_BYTES, Unreadable, UnreadableReason as Reason};
 use super::rules::Unwrap;
 use super::{json_body, xml};
@@ -23,29 +24,6 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
     &base64::alphabet::STANDARD,
     GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent).with_decode_allow_trailing_bits(true),
 );
-
-/// How a payload is written into an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Encoding {
-    Escaped,
-    Base64,
-    GzipBase64,
-}
-
-impl Encoding {
-    /// The words of `notices.toml`.
-    pub(super) const WORDS: [&'static str; 3] = ["escaped", "base64", "gzip base64"];
-
-    /// The encoding of a word.
-    pub(super) fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "escaped" => Self::Escaped,
-            "base64" => Self::Base64,
-            "gzip base64" => Self::GzipBase64,
-            _ => return None,
-        })
-    }
-}
 
 /// What payloads may still become in one notice.
 pub(super) struct Allowance {
