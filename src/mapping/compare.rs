@@ -27,31 +27,31 @@ pub struct Difference {
 /// The first difference.
 pub fn compare(expected: &[u8], actual: &[u8]) -> Result<(), Difference> {
     let shown = indented(actual);
-    let read = |bytes: &[u8], which: &str| {
+    fn read<'c>(bytes: &'c [u8], which: &str) -> Result<Dom<'c>, Difference> {
         Dom::read(bytes, MAX_MESSAGE_BYTES).map_err(|unreadable| Difference {
             path: String::new(),
             message: format!("the {which} document cannot be read: {}", unreadable.reason),
             expected_line: 0,
             actual_line: 0,
         })
-    };
+    }
     let comparison = Comparison { expected: (read(expected, "expected")?, expected), actual: (read(&shown, "made")?, &shown) };
     comparison.nodes(0, 0, "")
 }
 
 struct Comparison<'c> {
-    expected: (Dom, &'c [u8]),
-    actual: (Dom, &'c [u8]),
+    expected: (Dom<'c>, &'c [u8]),
+    actual: (Dom<'c>, &'c [u8]),
 }
 
-fn line(dom: &Dom, bytes: &[u8], node: NodeId) -> u32 {
-    let offset = dom.node(node).map_or(0, |node| node.offset);
+fn line(dom: &Dom<'_>, bytes: &[u8], node: NodeId) -> u32 {
+    let offset = dom.node(node).map_or(0, |node| node.offset as usize);
     line_column(&String::from_utf8_lossy(bytes), offset).0
 }
 
-fn label(dom: &Dom, node: NodeId) -> String {
+fn label(dom: &Dom<'_>, node: NodeId) -> String {
     match dom.node(node).map(|node| &node.content) {
-        Some(Content::Element { name, .. }) => name.local.clone(),
+        Some(Content::Element(name, ..)) => name.local.to_owned(),
         Some(Content::Text(text)) => format!("the text {:?}", text.trim()),
         _ => "the document".to_owned(),
     }
@@ -65,7 +65,7 @@ impl Comparison<'_> {
 
     fn nodes(&self, a: NodeId, b: NodeId, path: &str) -> Result<(), Difference> {
         let (left, right) = (&self.expected.0, &self.actual.0);
-        let (first, second) = (left.children(a), right.children(b));
+        let (first, second): (Vec<_>, Vec<_>) = (left.children(a).collect(), right.children(b).collect());
         for index in 0..first.len().max(second.len()) {
             match (first.get(index), second.get(index)) {
                 (Some(a), Some(b)) => self.pair(*a, *b, path)?,
@@ -81,17 +81,17 @@ impl Comparison<'_> {
         let (left, right) = (&self.expected.0, &self.actual.0);
         match (left.node(a).map(|node| &node.content), right.node(b).map(|node| &node.content)) {
             (Some(Content::Text(expected)), Some(Content::Text(actual))) if expected.trim() == actual.trim() => Ok(()),
-            (Some(Content::Element { name: expected, .. }), Some(Content::Element { name: actual, .. }))
+            (Some(Content::Element(expected, ..)), Some(Content::Element(actual, ..)))
                 if expected.local == actual.local && left.uri(expected.namespace) == right.uri(actual.namespace) =>
             {
-                let inside = if path.is_empty() { expected.local.clone() } else { format!("{path}/{}", expected.local) };
+                let inside = if path.is_empty() { expected.local.to_owned() } else { format!("{path}/{}", expected.local) };
                 self.attributes(a, b, &inside)?;
                 self.nodes(a, b, &inside)
             }
             _ => {
                 let (mut expected, mut actual) = (label(left, a), label(right, b));
                 if expected == actual {
-                    let namespace = |dom: &Dom, id| dom.name(id).map(|name| dom.uri(name.namespace).to_owned()).unwrap_or_default();
+                    let namespace = |dom: &Dom<'_>, id| dom.name(id).map(|name| dom.uri(name.namespace).to_owned()).unwrap_or_default();
                     expected.push_str(&format!(" {{{}}}", namespace(left, a)));
                     actual.push_str(&format!(" {{{}}}", namespace(right, b)));
                 }
@@ -101,10 +101,10 @@ impl Comparison<'_> {
     }
 
     fn attributes(&self, a: NodeId, b: NodeId, path: &str) -> Result<(), Difference> {
-        let list = |dom: &Dom, id: NodeId| {
+        let list = |dom: &Dom<'_>, id: NodeId| {
             let attributes = dom.attributes(id).iter();
             let mut list: Vec<_> =
-                attributes.map(|(name, value)| (dom.uri(name.namespace).to_owned(), name.local.clone(), value.clone())).collect();
+                attributes.map(|(name, value)| (dom.uri(name.namespace).to_owned(), name.local.to_owned(), value.to_string())).collect();
             list.sort();
             list
         };

@@ -1,12 +1,16 @@
 //! Follows the paths of [`super::xpath`] in one document, within a budget: no rule, however written,
 //! can spend more than a bounded time on a notice.
 
-use super::dom::{Content, Dom, NodeId};
+use std::borrow::Cow;
+
+use rust_decimal::Decimal;
+
+use super::dom::{Content, Dom, Name, NodeId};
 use super::reading::{Unreadable, UnreadableReason as Reason};
-use super::xpath::{Axis, Path, Predicate, Single, Step, Test};
+use super::xpath::{Axis, Compare, MAX_PREDICATES, Operand, Path, Predicate, Single, Step, Test};
 
 /// Most nodes that the paths of one notice may look at together.
-const BUDGET: u64 = 5_000_000;
+const BUDGET: usize = 5_000_000;
 
 /// A node that a path found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -15,188 +19,311 @@ pub(super) enum Found {
     Attribute(NodeId, u32),
 }
 
-/// Follows paths in one document, within a budget.
-pub(super) struct Finder<'d> {
-    pub dom: &'d Dom,
-    budget: u64,
+/// What a path's follower says after each node: go on, or that is enough.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    Go,
+    Stop,
 }
 
-impl<'d> Finder<'d> {
-    pub(super) fn new(dom: &'d Dom) -> Self {
+type Read<T> = Result<T, Unreadable>;
+/// Takes the nodes that a path finds, one after another.
+type Take<'t, 'd, 'a> = &'t mut dyn FnMut(&mut Finder<'d, 'a>, Found) -> Read<Flow>;
+
+/// Follows paths in one document, within a budget.
+pub(super) struct Finder<'d, 'a> {
+    pub dom: &'d Dom<'a>,
+    budget: usize,
+}
+
+impl<'d, 'a> Finder<'d, 'a> {
+    pub(super) fn new(dom: &'d Dom<'a>) -> Self {
         Self { dom, budget: BUDGET }
     }
 
-    fn spend(&mut self, cost: usize) -> Result<(), Unreadable> {
-        let cost = u64::try_from(cost).unwrap_or(u64::MAX);
-        self.budget = self.budget.checked_sub(cost).ok_or(Unreadable::from(Reason::TooComplex))?;
+    fn spend(&mut self, cost: usize) -> Read<()> {
+        self.budget = self.budget.checked_sub(cost).ok_or(Reason::TooComplex)?;
         Ok(())
     }
 
     /// The nodes that a path finds from a node, in document order.
-    pub(super) fn find(&mut self, path: &Path, from: Found) -> Result<Vec<Found>, Unreadable> {
+    pub(super) fn find(&mut self, path: &Path, from: Found) -> Read<Vec<Found>> {
+        let mut all = Vec::new();
+        if let Path::Union(paths) = path {
+            self.union(paths, from, &mut |_, found| {
+                all.push(found);
+                Ok(Flow::Go)
+            })?;
+        }
+        Ok(all)
+    }
+
+    /// Whether a path finds anything.
+    pub(super) fn exists(&mut self, path: &Path, from: Found) -> Read<bool> {
         match path {
-            Path::Literal(_) => Ok(Vec::new()),
-            Path::Union(paths) => self.union(paths, from),
+            Path::Union(paths) => self.any(paths, from, &mut |_, _| Ok(true)),
+            Path::Literal(_) | Path::Concat(_) => Ok(false),
         }
     }
 
     /// The trimmed text that a path finds first; `None` when there is none.
-    pub(super) fn text(&mut self, path: &Path, from: Found) -> Result<Option<String>, Unreadable> {
-        if let Path::Literal(literal) = path {
-            return Ok(Some(literal.clone()));
-        }
-        for found in self.find(path, from)? {
-            let text = self.string(found)?;
-            if !text.trim().is_empty() {
-                return Ok(Some(text.trim().to_owned()));
+    pub(super) fn text<'p>(&mut self, path: &'p Path, from: Found) -> Read<Option<Cow<'p, str>>>
+    where
+        'd: 'p,
+    {
+        match path {
+            Path::Literal(literal) => Ok(Some(Cow::Borrowed(literal))),
+            Path::Concat(parts) => self.concat(parts, from),
+            Path::Union(paths) => {
+                let mut first = None;
+                self.any(paths, from, &mut |finder, found| {
+                    let text = trimmed(finder.string(found)?);
+                    let there = !text.is_empty();
+                    first = there.then_some(text);
+                    Ok(there)
+                })?;
+                Ok(first)
             }
         }
-        Ok(None)
     }
 
-    fn string(&mut self, found: Found) -> Result<String, Unreadable> {
+    /// Joined texts; what is missing is empty, and all missing is missing.
+    fn concat<'p>(&mut self, parts: &'p [Path], from: Found) -> Read<Option<Cow<'p, str>>>
+    where
+        'd: 'p,
+    {
+        let (mut joined, mut there) = (String::new(), false);
+        for part in parts {
+            if let Some(text) = self.text(part, from)? {
+                there |= !matches!(part, Path::Literal(_));
+                joined.push_str(&text);
+            }
+        }
+        Ok(there.then_some(Cow::Owned(joined)))
+    }
+
+    fn string(&mut self, found: Found) -> Read<Cow<'d, str>> {
+        let dom = self.dom;
         let (text, cost) = match found {
-            Found::Node(id) => self.dom.text(id),
+            Found::Node(id) => dom.text(id),
             Found::Attribute(id, index) => {
-                let value = self.dom.attributes(id).get(index as usize).map(|(_, value)| value.clone());
-                (value.unwrap_or_default(), 1)
+                let value = dom.attributes(id).get(index as usize);
+                (value.map_or(Cow::Borrowed(""), |(_, value)| Cow::Borrowed(&**value)), 1)
             }
         };
         self.spend(cost + text.len() / 64)?;
         Ok(text)
     }
 
-    fn union(&mut self, paths: &[Single], from: Found) -> Result<Vec<Found>, Unreadable> {
+    /// Whether something holds for any node that paths find.
+    fn any(&mut self, paths: &[Single], from: Found, test: &mut dyn FnMut(&mut Self, Found) -> Read<bool>) -> Read<bool> {
+        let mut holds = false;
+        self.union(paths, from, &mut |finder, found| {
+            holds = test(finder, found)?;
+            Ok(if holds { Flow::Stop } else { Flow::Go })
+        })?;
+        Ok(holds)
+    }
+
+    fn union(&mut self, paths: &[Single], from: Found, take: Take<'_, 'd, 'a>) -> Read<()> {
+        if let [path] = paths
+            && path.plain
+        {
+            let from = if path.absolute { Found::Node(0) } else { from };
+            return self.walk(&path.steps, from, take).map(|_| ());
+        }
         let mut all = Vec::new();
         for path in paths {
-            let mut found = vec![if path.absolute { Found::Node(0) } else { from }];
-            for step in &path.steps {
-                found = self.step(step, &found)?;
-            }
-            all.extend(found);
+            all.extend(self.collected(path, from)?);
         }
         if paths.len() > 1 {
             all.sort_unstable();
             all.dedup();
         }
-        Ok(all)
-    }
-
-    fn step(&mut self, step: &Step, from: &[Found]) -> Result<Vec<Found>, Unreadable> {
-        let mut all = Vec::new();
-        for start in from {
-            let starts = if step.deep { self.descendants(*start)? } else { vec![*start] };
-            for start in starts {
-                let candidates = self.axis(&step.axis, start)?;
-                all.extend(self.filter(&step.predicates, candidates)?);
+        for found in all {
+            if take(self, found)? == Flow::Stop {
+                break;
             }
         }
-        if from.len() > 1 || step.deep {
+        Ok(())
+    }
+
+    /// Follows a path step by step; after each the nodes are put in order.
+    fn collected(&mut self, path: &Single, from: Found) -> Read<Vec<Found>> {
+        let mut found = vec![if path.absolute { Found::Node(0) } else { from }];
+        for step in &path.steps {
+            let starts = match (step.deep, found) {
+                (true, found) => self.descendants(&found)?,
+                (false, found) => found,
+            };
+            let mut next = Vec::new();
+            for start in &starts {
+                self.walk(std::slice::from_ref(step), *start, &mut |_, found| {
+                    next.push(found);
+                    Ok(Flow::Go)
+                })?;
+            }
+            if starts.len() > 1 {
+                next.sort_unstable();
+                next.dedup();
+            }
+            found = next;
+        }
+        Ok(found)
+    }
+
+    fn descendants(&mut self, from: &[Found]) -> Read<Vec<Found>> {
+        let mut all = Vec::new();
+        for found in from {
+            match found {
+                Found::Node(id) => {
+                    let before = all.len();
+                    all.extend(self.dom.below(*id).map(Found::Node));
+                    self.spend(all.len() - before)?;
+                }
+                Found::Attribute(..) => all.push(*found),
+            }
+        }
+        if from.len() > 1 {
             all.sort_unstable();
             all.dedup();
         }
         Ok(all)
     }
 
-    fn descendants(&mut self, from: Found) -> Result<Vec<Found>, Unreadable> {
-        let Found::Node(id) = from else { return Ok(vec![from]) };
-        let mut found = Vec::new();
-        let mut open = vec![id];
-        while let Some(id) = open.pop() {
-            found.push(Found::Node(id));
-            open.extend(self.dom.children(id).iter().rev());
-        }
-        self.spend(found.len())?;
-        Ok(found)
-    }
-
-    fn axis(&mut self, axis: &Axis, from: Found) -> Result<Vec<Found>, Unreadable> {
+    /// Follows the steps from one node, depth first.
+    fn walk(&mut self, steps: &[Step], from: Found, take: Take<'_, 'd, 'a>) -> Read<Flow> {
+        let Some((step, rest)) = steps.split_first() else { return take(self, from) };
+        let mut counts = [0; MAX_PREDICATES];
         let Found::Node(id) = from else {
-            return Ok(match (axis, from) {
-                (Axis::Itself, _) => vec![from],
-                (Axis::Parent, Found::Attribute(parent, _)) => vec![Found::Node(parent)],
-                _ => Vec::new(),
-            });
+            let next = match (&step.axis, from) {
+                (Axis::Itself, _) => from,
+                (Axis::Parent, Found::Attribute(parent, _)) => Found::Node(parent),
+                _ => return Ok(Flow::Go),
+            };
+            return self.candidate(step, rest, next, &mut counts, take);
         };
         let dom = self.dom;
-        let found: Vec<Found> = match axis {
-            Axis::Itself => vec![from],
-            Axis::Parent if id == 0 => Vec::new(),
-            Axis::Parent => dom.node(id).map(|node| Found::Node(node.parent)).into_iter().collect(),
-            Axis::Text => {
-                let is_text = |id: &&NodeId| matches!(dom.node(**id).map(|node| &node.content), Some(Content::Text(_)));
-                dom.children(id).iter().filter(is_text).map(|id| Found::Node(*id)).collect()
+        self.spend(1)?;
+        match &step.axis {
+            Axis::Itself => self.candidate(step, rest, from, &mut counts, take),
+            Axis::Parent if id == 0 => Ok(Flow::Go),
+            Axis::Parent => {
+                let parent = dom.node(id).map_or(0, |node| node.parent);
+                self.candidate(step, rest, Found::Node(parent), &mut counts, take)
             }
-            Axis::Child(test) => {
-                let wanted = test.resolve(dom);
-                let fits = |id: &&NodeId| dom.name(**id).is_some_and(|name| wanted.fits(name.namespace, &name.local));
-                dom.children(id).iter().filter(fits).map(|id| Found::Node(*id)).collect()
+            Axis::Text | Axis::Child(_) => {
+                for child in dom.children(id) {
+                    self.spend(1)?;
+                    let fits = match (&step.axis, dom.node(child).map(|node| &node.content)) {
+                        (Axis::Text, Some(Content::Text(_))) => true,
+                        (Axis::Child(test), Some(Content::Element(name, ..))) => test.fits(name),
+                        _ => false,
+                    };
+                    if fits && self.candidate(step, rest, Found::Node(child), &mut counts, take)? == Flow::Stop {
+                        return Ok(Flow::Stop);
+                    }
+                }
+                Ok(Flow::Go)
             }
             Axis::Attribute(test) => {
-                let wanted = test.resolve(dom);
-                let list = dom.attributes(id).iter().zip(0..);
-                list.filter(|((name, _), _)| wanted.fits(name.namespace, &name.local))
-                    .map(|(_, index)| Found::Attribute(id, index))
-                    .collect()
-            }
-        };
-        self.spend(1 + dom.children(id).len())?;
-        Ok(found)
-    }
-
-    fn filter(&mut self, predicates: &[Predicate], mut candidates: Vec<Found>) -> Result<Vec<Found>, Unreadable> {
-        for predicate in predicates {
-            let mut kept = Vec::with_capacity(candidates.len());
-            for (index, candidate) in candidates.into_iter().enumerate() {
-                if self.holds(predicate, candidate, index + 1)? {
-                    kept.push(candidate);
+                for ((name, _), index) in dom.attributes(id).iter().zip(0..) {
+                    self.spend(1)?;
+                    let found = Found::Attribute(id, index);
+                    if test.fits(name) && self.candidate(step, rest, found, &mut counts, take)? == Flow::Stop {
+                        return Ok(Flow::Stop);
+                    }
                 }
+                Ok(Flow::Go)
             }
-            candidates = kept;
         }
-        Ok(candidates)
     }
 
-    fn holds(&mut self, predicate: &Predicate, at: Found, position: usize) -> Result<bool, Unreadable> {
-        Ok(match predicate {
-            Predicate::Position(wanted) => position == *wanted,
-            Predicate::Exists(paths) => !self.union(paths, at)?.is_empty(),
-            Predicate::Equals(paths, text, negated) => {
-                let mut holds = false;
-                for found in self.union(paths, at)? {
-                    holds |= (self.string(found)?.trim() == text) != *negated;
-                }
-                holds
+    /// A node that a step comes to: goes on from it when all in brackets holds. Each bracket
+    /// counts the positions of those that the brackets before it let pass.
+    fn candidate(
+        &mut self,
+        step: &Step,
+        rest: &[Step],
+        at: Found,
+        counts: &mut [usize; MAX_PREDICATES],
+        take: Take<'_, 'd, 'a>,
+    ) -> Read<Flow> {
+        for (predicate, count) in step.predicates.iter().zip(counts) {
+            *count += 1;
+            if !self.holds(predicate, at, *count)? {
+                return Ok(Flow::Go);
             }
-            Predicate::Not(inner) => !self.holds(inner, at, position)?,
-            Predicate::And(a, b) => self.holds(a, at, position)? && self.holds(b, at, position)?,
-            Predicate::Or(a, b) => self.holds(a, at, position)? || self.holds(b, at, position)?,
-        })
+        }
+        self.walk(rest, at, take)
+    }
+
+    fn holds(&mut self, predicate: &Predicate, at: Found, position: usize) -> Read<bool> {
+        match predicate {
+            Predicate::Position(wanted) => Ok(position == *wanted),
+            Predicate::Exists(paths) => self.any(paths, at, &mut |_, _| Ok(true)),
+            Predicate::Equals(Operand::LocalName, text, negated) => Ok((self.local_name(at) == text) != *negated),
+            Predicate::Equals(Operand::Paths(paths), text, negated) => {
+                self.any(paths, at, &mut |finder, found| Ok((finder.string(found)?.trim() == text) != *negated))
+            }
+            Predicate::Number(paths, compare, number) => self.any(paths, at, &mut |finder, found| {
+                let value = Decimal::from_str_exact(finder.string(found)?.trim());
+                Ok(value.is_ok_and(|value| compare.holds(value, *number)))
+            }),
+            Predicate::StartsWith(operand, text) => self.first(operand, at, |value| value.starts_with(text)),
+            Predicate::Contains(operand, text) => self.first(operand, at, |value| value.contains(text)),
+            Predicate::Not(inner) => Ok(!self.holds(inner, at, position)?),
+            Predicate::And(a, b) => Ok(self.holds(a, at, position)? && self.holds(b, at, position)?),
+            Predicate::Or(a, b) => Ok(self.holds(a, at, position)? || self.holds(b, at, position)?),
+        }
+    }
+
+    /// Whether something holds for the text of the first node; as XPath has it, others do not count.
+    fn first(&mut self, operand: &Operand, at: Found, test: impl Fn(&str) -> bool) -> Read<bool> {
+        let Operand::Paths(paths) = operand else { return Ok(test(self.local_name(at))) };
+        let mut holds = false;
+        self.any(paths, at, &mut |finder, found| {
+            holds = test(finder.string(found)?.trim());
+            Ok(true)
+        })?;
+        Ok(holds)
+    }
+
+    fn local_name(&self, at: Found) -> &'d str {
+        let dom = self.dom;
+        match at {
+            Found::Node(id) => dom.name(id).map_or("", |name| name.local),
+            Found::Attribute(id, index) => dom.attributes(id).get(index as usize).map_or("", |(name, _)| name.local),
+        }
     }
 }
 
-/// A test with its namespace looked up in one document.
-enum Wanted<'p> {
-    Any,
-    Nothing,
-    Name(u32, &'p str),
+fn trimmed(text: Cow<'_, str>) -> Cow<'_, str> {
+    match text {
+        Cow::Borrowed(text) => Cow::Borrowed(text.trim()),
+        Cow::Owned(text) if text.trim().len() == text.len() => Cow::Owned(text),
+        Cow::Owned(text) => Cow::Owned(text.trim().to_owned()),
+    }
 }
 
 impl Test {
-    fn resolve(&self, dom: &Dom) -> Wanted<'_> {
-        match &self.name {
-            None => Wanted::Any,
-            Some((uri, local)) => dom.namespace(uri).map_or(Wanted::Nothing, |number| Wanted::Name(number, local)),
+    fn fits(&self, name: &Name<'_>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Name(namespace, local) => name.namespace == *namespace && name.local == local,
         }
     }
 }
 
-impl Wanted<'_> {
-    fn fits(&self, namespace: u32, local: &str) -> bool {
+impl Compare {
+    fn holds(self, value: Decimal, other: Decimal) -> bool {
         match self {
-            Wanted::Any => true,
-            Wanted::Nothing => false,
-            Wanted::Name(wanted, name) => *wanted == namespace && *name == local,
+            Self::Equal => value == other,
+            Self::NotEqual => value != other,
+            Self::Less => value < other,
+            Self::LessOrEqual => value <= other,
+            Self::Greater => value > other,
+            Self::GreaterOrEqual => value >= other,
         }
     }
 }

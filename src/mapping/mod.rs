@@ -30,25 +30,32 @@ mod codes;
 mod compare;
 mod compile;
 mod condition;
+mod conditions;
 pub mod coverage;
 mod dom;
 mod eval;
 pub mod explain;
 mod expr;
 pub mod faults;
+mod field_origin;
+mod fieldmap;
 mod find;
 pub mod functions;
+mod instants;
+mod json_body;
 mod latin;
 mod manifest;
 mod operator;
 mod origin;
 mod own;
+mod pointers;
 mod program;
 mod rates;
 mod reading;
 mod registry;
 mod render;
 mod rules;
+mod rules_parts;
 mod scope;
 mod settings;
 pub mod sketch;
@@ -58,7 +65,9 @@ mod tables;
 mod template;
 mod templates;
 mod trace;
+mod unwrap;
 mod value;
+mod xml;
 mod xpath;
 mod zones;
 
@@ -141,6 +150,8 @@ pub struct Mapping {
     templates: Vec<Template>,
     codes: Vec<Arc<CodeList>>,
     rules: rules::Rules,
+    /// The way back from our messages to the declaration, for what a notice points at.
+    fields: fieldmap::FieldMap,
     /// Bytes of the largest message so far: where the next one's buffer begins.
     capacity: AtomicUsize,
 }
@@ -182,7 +193,7 @@ impl Mapping {
         }
         let rules = match text_of(files, "notices.toml") {
             Ok(None) => rules::Rules::default(),
-            Ok(Some(text)) => with_faults(&files.name, "notices.toml", text, &mut all, rules::read),
+            Ok(Some(text)) => with_faults(&files.name, "notices.toml", text, &mut all, |text, faults| rules::read(text, &codes, faults)),
             Err(fault) => {
                 all.push(fault);
                 rules::Rules::default()
@@ -193,7 +204,8 @@ impl Mapping {
             return Err(all);
         }
         let version = format!("{}+{}", manifest.version, files.hash());
-        Ok(Self { name: files.name.clone(), version, manifest, templates, codes, rules, capacity: AtomicUsize::new(2048) })
+        let fields = fieldmap::FieldMap::new(templates.iter().map(|template| &template.program));
+        Ok(Self { name: files.name.clone(), version, manifest, templates, codes, rules, fields, capacity: AtomicUsize::new(2048) })
     }
 
     /// Checks the settings that a configuration gives.
@@ -227,7 +239,7 @@ impl Mapping {
     /// # Errors
     /// When it cannot be read: the bytes are kept and a person is told, nothing is guessed.
     pub fn read(&self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
-        reading::read(&self.rules, bytes)
+        reading::read(&self.rules, &self.fields, bytes)
     }
 
     /// Reads the synchronous 2xx reply to a message. `conversation` is the value of the header

@@ -6,10 +6,14 @@
 
 use rust_decimal::Decimal;
 
-use super::dom::Dom;
+use super::dom::{Buffers, Builder, Dom};
+use super::fieldmap::FieldMap;
 use super::find::{Finder, Found};
-use super::rules::{ChargeRule, DocumentRule, NoticeRule, OpenRule, PointerRule, ReasonRule, Row, Rules, Time, TimeForm, Values};
+use super::instants::instant;
+use super::rules::{ChargeRule, DocumentRule, NoticeRule, OpenRule, ReasonRule, Row, Rules, Time, Values};
+use super::unwrap::{self, Allowance};
 use super::xpath::Path;
+use super::{json_body, xml};
 use crate::choice;
 use crate::domain::fact::{Charge, ChargeStage, DocumentRequest, Fact, Reason, Requirement};
 use crate::domain::time::Timestamp;
@@ -21,15 +25,17 @@ const MAX_FACTS: usize = 10_000;
 /// Most reasons, charges, documents or lines of one fact.
 const MAX_ENTRIES: usize = 1000;
 /// Longest reference or code, in characters.
-const MAX_REFERENCE: usize = 100;
+pub(super) const MAX_REFERENCE: usize = 100;
 /// Longest text, in characters.
-const MAX_TEXT: usize = 2000;
+pub(super) const MAX_TEXT: usize = 2000;
 
 choice! {
     /// Why a notice cannot be read.
     pub enum UnreadableReason {
         /// Not well-formed XML in UTF-8, with its namespaces declared.
         NotXml = "not_xml",
+        /// Not well-formed JSON in UTF-8, or an object has the same key twice.
+        NotJson = "not_json",
         /// It ends too early.
         CutOff = "cut_off",
         /// It has no content.
@@ -42,6 +48,8 @@ choice! {
         TooLarge = "too_large",
         /// It is deeper, or has more parts, than are read.
         TooComplex = "too_complex",
+        /// A payload inside it is not in the encoding that the mapping says.
+        BadEncoding = "bad_encoding",
         /// No rule of the mapping knows this kind of message.
         UnknownFormat = "unknown_format",
     }
@@ -61,12 +69,16 @@ impl From<UnreadableReason> for Unreadable {
 }
 
 /// Reads a notice into facts, in the order of the document.
-pub(super) fn read(rules: &Rules, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
+pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(UnreadableReason::Empty.into());
     }
-    let dom = Dom::read(bytes, MAX_NOTICE_BYTES)?;
-    let mut reader = Reader { finder: Finder::new(&dom) };
+    let (buffers, mut left) = (Buffers::default(), Allowance::default());
+    let mut dom = body(rules, bytes, &buffers)?;
+    for rule in &rules.unwraps {
+        dom = unwrap::apply(dom, rule, &buffers, &mut left)?;
+    }
+    let mut reader = Reader { finder: Finder::new(&dom), fields };
     for rule in &rules.notices {
         let nodes = reader.finder.find(&rule.each, Found::Node(0))?;
         if nodes.len() > MAX_FACTS {
@@ -79,13 +91,22 @@ pub(super) fn read(rules: &Rules, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable>
     Err(UnreadableReason::UnknownFormat.into())
 }
 
-struct Reader<'d> {
-    finder: Finder<'d>,
+/// The tree of a body, XML or JSON.
+fn body<'a>(rules: &'a Rules, bytes: &'a [u8], buffers: &'a Buffers) -> Result<Dom<'a>, Unreadable> {
+    let text = xml::text(bytes, MAX_NOTICE_BYTES)?;
+    let mut builder = Builder::new(&rules.namespaces, bytes.len());
+    if xml::is_json(bytes) { json_body::read(&mut builder, text, buffers) } else { xml::read(&mut builder, text) }?;
+    Ok(builder.finish())
 }
 
-type Read<T> = Result<T, Unreadable>;
+pub(super) struct Reader<'d, 'a> {
+    pub(super) finder: Finder<'d, 'a>,
+    pub(super) fields: &'d FieldMap,
+}
 
-impl Reader<'_> {
+pub(super) type Read<T> = Result<T, Unreadable>;
+
+impl Reader<'_, '_> {
     fn fact(&mut self, rule: &NoticeRule, node: Found) -> Read<Fact> {
         let code = self.text(rule.values.code.as_ref(), node, MAX_REFERENCE)?;
         let row = self.row(rule, code.as_deref(), node)?;
@@ -140,7 +161,7 @@ impl Reader<'_> {
             let fits = row.code.as_deref().is_none_or(|wanted| Some(wanted) == code);
             if fits
                 && match &row.when {
-                    Some(when) => !self.finder.find(when, node)?.is_empty(),
+                    Some(when) => self.finder.exists(when, node)?,
                     None => true,
                 }
             {
@@ -150,18 +171,23 @@ impl Reader<'_> {
         Ok(None)
     }
 
-    fn text(&mut self, path: Option<&Path>, node: Found, limit: usize) -> Read<Option<String>> {
+    pub(super) fn text(&mut self, path: Option<&Path>, node: Found, limit: usize) -> Read<Option<String>> {
         let Some(path) = path else { return Ok(None) };
         Ok(self.finder.text(path, node)?.map(|text| bounded(&text, limit)))
     }
 
     fn time(&mut self, rule: Option<&Time>, node: Found) -> Read<Option<Timestamp>> {
         let Some(rule) = rule else { return Ok(None) };
-        Ok(self.finder.text(&rule.path, node)?.and_then(|text| instant(&text, rule.form)))
+        let Some(mut text) = self.finder.text(&rule.path, node)? else { return Ok(None) };
+        if let Some(time) = &rule.time {
+            let Some(time) = self.finder.text(time, node)? else { return Ok(None) };
+            text.to_mut().push_str(&time);
+        }
+        Ok(instant(&text, &rule.form, &rule.zone))
     }
 
     /// The nodes of a repeat, bounded; the node itself when nothing is repeated.
-    fn nodes(&mut self, each: Option<&Path>, node: Found) -> Read<Vec<Found>> {
+    pub(super) fn nodes(&mut self, each: Option<&Path>, node: Found) -> Read<Vec<Found>> {
         let mut nodes = match each {
             Some(each) => self.finder.find(each, node)?,
             None => vec![node],
@@ -183,29 +209,6 @@ impl Reader<'_> {
             }
         }
         Ok(())
-    }
-
-    fn pointer(&mut self, rule: &PointerRule, node: Found) -> Read<Option<String>> {
-        let mut parts = Vec::new();
-        match rule {
-            PointerRule::Path(path) => {
-                for node in self.nodes(Some(path), node)? {
-                    parts.extend(self.text(Some(&HERE), node, MAX_REFERENCE)?);
-                }
-            }
-            PointerRule::Chain { each, section, index, tag } => {
-                for node in self.nodes(Some(each), node)? {
-                    let section = self.text(Some(section), node, MAX_REFERENCE)?;
-                    let index = self.text(index.as_ref(), node, MAX_REFERENCE)?;
-                    parts.extend(section.map(|section| match index {
-                        Some(index) => format!("{section}[{index}]"),
-                        None => section,
-                    }));
-                    parts.extend(self.text(tag.as_ref(), node, MAX_REFERENCE)?);
-                }
-            }
-        }
-        Ok((!parts.is_empty()).then(|| bounded(&parts.join("/"), MAX_TEXT)))
     }
 
     fn charges(&mut self, rule: &ChargeRule, node: Found, stage: Option<ChargeStage>, charges: &mut Vec<Charge>) -> Read<()> {
@@ -261,39 +264,13 @@ impl Reader<'_> {
 }
 
 /// `.`: the node itself.
-static HERE: std::sync::LazyLock<Path> = std::sync::LazyLock::new(super::xpath::here);
+pub(super) static HERE: std::sync::LazyLock<Path> = std::sync::LazyLock::new(super::xpath::here);
 
 /// At most so many characters, none of them a control character.
-fn bounded(text: &str, limit: usize) -> String {
-    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).take(limit).collect()
-}
-
-/// Reads an instant.
-pub(super) fn instant(text: &str, form: TimeForm) -> Option<Timestamp> {
-    match form {
-        TimeForm::Iso => text.parse::<Timestamp>().ok().or_else(|| {
-            let local = text.parse::<jiff::civil::DateTime>().ok()?;
-            local.to_zoned(jiff::tz::TimeZone::UTC).ok().map(|zoned| zoned.timestamp())
-        }),
-        TimeForm::Form102 => {
-            digits(text, 8).and_then(|text| format!("{}-{}-{}T00:00:00Z", &text[..4], &text[4..6], &text[6..8]).parse().ok())
-        }
-        TimeForm::Form304 => {
-            let day = digits(text, 14)?;
-            let zone = match text.get(14..)? {
-                "" | "Z" => "Z".to_owned(),
-                zone if zone.len() == 3 => format!("{zone}:00"),
-                zone if zone.len() == 5 => format!("{}:{}", &zone[..3], &zone[3..]),
-                zone => zone.to_owned(),
-            };
-            let (y, m, d, h, min, s) = (&day[..4], &day[4..6], &day[6..8], &day[8..10], &day[10..12], &day[12..14]);
-            format!("{y}-{m}-{d}T{h}:{min}:{s}{zone}").parse().ok()
-        }
+pub(super) fn bounded(text: &str, limit: usize) -> String {
+    // Nearly every text is as it should be: then it is taken over whole.
+    if text.len() <= limit && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
     }
-}
-
-/// The first characters of a text, when so many are digits. ASCII, so every place is a boundary.
-fn digits(text: &str, count: usize) -> Option<&str> {
-    let whole = text.is_ascii() && text.len() >= count && text.as_bytes()[..count].iter().all(u8::is_ascii_digit);
-    whole.then(|| &text[..count])
+    text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).take(limit).collect()
 }

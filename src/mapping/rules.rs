@@ -1,14 +1,32 @@
-//! `notices.toml` compiled: how a notice becomes facts.
+//! `notices.toml` compiled: how a notice becomes facts. Shapes and rows are read here, what they
+//! are made of (paths, instants, reasons, …) in [`super::rules_parts`].
 
-use super::faults::{FileFaults, Remark};
-use super::tables::{self, Table, Text};
-use super::xpath::{self, Path};
+use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+
+use super::codes::CodeList;
+use super::faults::FileFaults;
+use super::instants::TimeForm;
+use super::program::Encoding;
+use super::tables::{self, Table};
+use super::xpath::{Path, Prefixes};
 use crate::domain::fact::{AnswerResult, Answers, ChargeStage, RequirementKind, Status, Track};
 
 /// Everything that a mapping reads.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
+    /// The namespaces of all paths, which number them.
+    pub namespaces: Vec<String>,
+    pub unwraps: Vec<Unwrap>,
     pub notices: Vec<NoticeRule>,
+}
+
+/// Elements that hold a document of its own, read in its place.
+#[derive(Debug)]
+pub(super) struct Unwrap {
+    pub path: Path,
+    pub encoding: Encoding,
 }
 
 /// One shape of message.
@@ -54,22 +72,14 @@ pub(super) struct Row {
     pub values: Values,
 }
 
-/// A path to an instant, and its form.
+/// A path to an instant, its form, and the zone of texts without one.
 #[derive(Debug)]
 pub(super) struct Time {
     pub path: Path,
+    /// A text that is appended, where date and time of day stand apart.
+    pub time: Option<Path>,
     pub form: TimeForm,
-}
-
-/// Forms of instants in notices.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum TimeForm {
-    /// `yyyymmddhhmmss` with `Z`, `+01` or `+0100`.
-    Form304,
-    /// `yyyymmdd`
-    Form102,
-    /// ISO 8601; without a zone it is UTC.
-    Iso,
+    pub zone: TimeZone,
 }
 
 #[derive(Debug)]
@@ -83,10 +93,11 @@ pub(super) struct ReasonRule {
 /// Where a reason points at.
 #[derive(Debug)]
 pub(super) enum PointerRule {
-    /// The texts that a path finds, joined by `/`.
-    Path(Path),
-    /// A chain of sections, each with its index, the last with its tag: `42A/68A[2]/145`.
-    Chain { each: Path, section: Path, index: Option<Path>, tag: Option<Path> },
+    /// The texts that a path finds, joined by `/`; `ours` when each is a place in our message.
+    Path { path: Path, ours: bool },
+    /// A chain of sections, each with its index, the last with its tag: `42A/68A[2]/145`. With
+    /// the names that they have in our message it is a place in it.
+    Chain { each: Path, section: Path, index: Option<Path>, tag: Option<Path>, names: Option<Arc<CodeList>> },
 }
 
 #[derive(Debug)]
@@ -118,39 +129,38 @@ pub(super) struct OpenRule {
 }
 
 /// Reads `notices.toml`.
-pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Rules {
+pub(super) fn read<'t>(text: &'t str, codes: &[Arc<CodeList>], faults: &mut FileFaults<'t>) -> Rules {
     let mut rules = Rules::default();
     let Some(parsed) = tables::parse(text, faults) else { return rules };
     let mut table = Table::new(parsed.get_ref(), 0..0);
-    let mut namespaces = Vec::new();
+    let mut prefixes = Prefixes::default();
     if let Some(inner) = table.table("namespaces", faults) {
         for (prefix, uri) in inner.free_texts(faults) {
-            namespaces.push((prefix.text.to_owned(), uri.text.to_owned()));
+            prefixes.add(prefix.text, uri.text);
         }
     }
-    let notices = table.tables("notice", faults);
+    let (unwraps, notices) = (table.tables("unwrap", faults), table.tables("notice", faults));
     if notices.is_empty() {
         faults.at(0, "at least one [[notice]] is needed");
     }
-    for inner in notices {
-        let mut reader = Reader { namespaces: &namespaces, faults };
-        if let Some(rule) = reader.notice(inner) {
-            rules.notices.push(rule);
-        }
-    }
+    let mut reader = Reader { prefixes: &prefixes, codes, faults };
+    rules.unwraps.extend(unwraps.into_iter().filter_map(|inner| reader.unwrap(inner)));
+    rules.notices.extend(notices.into_iter().filter_map(|inner| reader.notice(inner)));
     table.finish(faults);
+    rules.namespaces = prefixes.uris;
     rules
 }
 
-struct Reader<'r, 't> {
-    namespaces: &'r [(String, String)],
-    faults: &'r mut FileFaults<'t>,
+pub(super) struct Reader<'r, 't> {
+    pub(super) prefixes: &'r Prefixes,
+    pub(super) codes: &'r [Arc<CodeList>],
+    pub(super) faults: &'r mut FileFaults<'t>,
 }
 
 impl Reader<'_, '_> {
     fn notice(&mut self, mut table: Table<'_>) -> Option<NoticeRule> {
         table.needed("name", self.faults);
-        let each = self.needed(&mut table, "each");
+        let each = self.place(&mut table, "each");
         let track = self.word(&mut table, "track", Track::WORDS, Track::parse).unwrap_or(Track::Clearance);
         let values = self.values(&mut table, true);
         let mut rows: Vec<Row> = Vec::new();
@@ -190,7 +200,7 @@ impl Reader<'_, '_> {
         let own_track = self.word(&mut table, "track", Track::WORDS, Track::parse);
         let track = own_track.unwrap_or(track);
         let code = table.text("code", self.faults).map(|text| text.text.to_owned());
-        let when = self.path(&mut table, "when");
+        let when = self.optional_place(&mut table, "when");
         let words = match track {
             Track::Security => crate::domain::security::SecurityStatus::WORDS,
             Track::Clearance | Track::Export => crate::domain::clearance::ClearanceStatus::WORDS,
@@ -224,114 +234,5 @@ impl Reader<'_, '_> {
         }
         table.finish(self.faults);
         row
-    }
-
-    fn reason(&mut self, mut table: Table<'_>, repeated: bool) -> Option<ReasonRule> {
-        let each = if repeated { Some(self.needed(&mut table, "each")) } else { self.path(&mut table, "each").map(Some) };
-        let code = self.path(&mut table, "code");
-        let text = self.path(&mut table, "text");
-        let pointer = self.pointer(&mut table);
-        if code.is_none() && text.is_none() {
-            self.faults.at(table.at(), "a reason has a code or a text");
-        }
-        table.finish(self.faults);
-        match each {
-            Some(each) => Some(ReasonRule { each: Some(each?), code, text, pointer }),
-            None => Some(ReasonRule { each: None, code, text, pointer }),
-        }
-    }
-
-    fn pointer(&mut self, table: &mut Table<'_>) -> Option<PointerRule> {
-        if !table.is_table("pointer") {
-            return self.path(table, "pointer").map(PointerRule::Path);
-        }
-        let mut inner = table.table("pointer", self.faults)?;
-        let (each, section) = (self.needed(&mut inner, "each"), self.needed(&mut inner, "section"));
-        let (index, tag) = (self.path(&mut inner, "index"), self.path(&mut inner, "tag"));
-        inner.finish(self.faults);
-        Some(PointerRule::Chain { each: each?, section: section?, index, tag })
-    }
-
-    fn charge(&mut self, mut table: Table<'_>) -> Option<ChargeRule> {
-        let (each, amount) = (self.needed(&mut table, "each"), self.needed(&mut table, "amount"));
-        let kind = self.path(&mut table, "type");
-        let currency = self.path(&mut table, "currency");
-        let payer = self.path(&mut table, "payer");
-        let stage = self.word(&mut table, "stage", ChargeStage::WORDS, ChargeStage::parse);
-        table.finish(self.faults);
-        Some(ChargeRule { each: each?, kind, amount: amount?, currency, payer, stage })
-    }
-
-    fn document(&mut self, mut table: Table<'_>) -> Option<DocumentRule> {
-        let each = self.needed(&mut table, "each");
-        let request_id = self.path(&mut table, "request_id");
-        let (code, text) = (self.path(&mut table, "code"), self.path(&mut table, "text"));
-        let deadline = self.time(&mut table, "deadline");
-        table.finish(self.faults);
-        Some(DocumentRule { each: each?, request_id, code, text, deadline })
-    }
-
-    fn open(&mut self, mut table: Table<'_>) -> Option<OpenRule> {
-        if !table.has("kind") {
-            self.faults.at(table.at(), "kind is missing");
-        }
-        let kind = self.word(&mut table, "kind", RequirementKind::WORDS, RequirementKind::parse);
-        let (code, lines) = (self.path(&mut table, "code"), self.path(&mut table, "lines"));
-        let (deadline, action_by) = (self.time(&mut table, "deadline"), self.path(&mut table, "action_by"));
-        table.finish(self.faults);
-        Some(OpenRule { kind: kind?, code, lines, deadline, action_by })
-    }
-
-    fn time(&mut self, table: &mut Table<'_>, key: &'static str) -> Option<Time> {
-        let mut inner = table.table(key, self.faults)?;
-        let path = self.needed(&mut inner, "path");
-        const FORMS: &[(&str, TimeForm)] = &[("304", TimeForm::Form304), ("102", TimeForm::Form102), ("iso", TimeForm::Iso)];
-        let form = inner.needed("format", self.faults);
-        let found = form.as_ref().and_then(|word| FORMS.iter().find(|(name, _)| *name == word.text));
-        if let (Some(word), None) = (&form, found) {
-            self.faults.at(word.at, "a form of an instant is 304, 102 or iso");
-        }
-        inner.finish(self.faults);
-        Some(Time { path: path?, form: found?.1 })
-    }
-
-    fn needed(&mut self, table: &mut Table<'_>, key: &'static str) -> Option<Path> {
-        let text = table.needed(key, self.faults)?;
-        self.parse(&text)
-    }
-
-    fn path(&mut self, table: &mut Table<'_>, key: &'static str) -> Option<Path> {
-        let text = table.text(key, self.faults)?;
-        self.parse(&text)
-    }
-
-    fn parse(&mut self, text: &Text<'_>) -> Option<Path> {
-        match xpath::parse(text.text, self.namespaces) {
-            Ok(path) => Some(path),
-            Err((at, remark)) => {
-                self.faults.at(text.at + at, remark);
-                None
-            }
-        }
-    }
-
-    fn word<T>(
-        &mut self,
-        table: &mut Table<'_>,
-        key: &'static str,
-        words: &[&'static str],
-        parse: impl Fn(&str) -> Option<T>,
-    ) -> Option<T> {
-        let text = table.text(key, self.faults)?;
-        self.parsed(&text, words, parse)
-    }
-
-    fn parsed<T>(&mut self, text: &Text<'_>, words: &[&'static str], parse: impl Fn(&str) -> Option<T>) -> Option<T> {
-        let parsed = parse(text.text);
-        if parsed.is_none() {
-            let message = format!("one of: {}", words.join(", "));
-            self.faults.at(text.at, Remark::unknown(message, text.text, words.iter().copied()));
-        }
-        parsed
     }
 }

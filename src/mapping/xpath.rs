@@ -1,25 +1,38 @@
 //! The paths of reading rules: the part of XPath 1.0 that real notices need.
 //!
 //! Child steps, `//`, `@attribute`, `.`, `..`, `*`, `text()`, unions `|`, and predicates: a
-//! position, a path that finds something, a path whose text equals a literal, `not(…)`, `and`,
-//! `or`. A literal alone (`'GBP'`) is itself. Names are checked against the rules' own namespaces
-//! when a mapping is loaded; a name without prefix has no namespace.
+//! position, a path that finds something, comparisons with a text or a number, `starts-with`,
+//! `contains`, `local-name()`, `not(…)`, `and`, `or`. A literal alone (`'GBP'`) is itself, and
+//! `concat(…)` joins texts. Names are checked against the rules' own namespaces when a mapping is
+//! loaded; a name without prefix has no namespace. Here are the parsed forms and the reading of
+//! whole paths; [`super::conditions`] reads what stands in brackets.
+
+use rust_decimal::Decimal;
 
 use super::faults::Remark;
 
 /// Longest path, in bytes.
 const MAX_BYTES: usize = 2000;
-/// A union of paths, or a literal.
+/// Deepest nesting of brackets.
+const MAX_DEPTH: usize = 16;
+/// Most brackets of one step.
+pub(super) const MAX_PREDICATES: usize = 8;
+
+/// A literal, a union of paths, or texts joined.
 #[derive(Debug, Clone)]
 pub(super) enum Path {
     Literal(String),
     Union(Vec<Single>),
+    Concat(Vec<Path>),
 }
 
 #[derive(Debug, Clone)]
 pub(super) struct Single {
     pub(super) absolute: bool,
     pub(super) steps: Vec<Step>,
+    /// Every step goes down by one level or stays: followed one after another, they find each
+    /// node once and in document order.
+    pub(super) plain: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -39,64 +52,107 @@ pub(super) enum Axis {
     Text,
 }
 
+/// A test of names.
 #[derive(Debug, Clone)]
-pub(super) struct Test {
-    /// Namespace; `None` for any name.
-    pub(super) name: Option<(String, String)>,
+pub(super) enum Test {
+    Any,
+    /// The number of a namespace, and a local name.
+    Name(u32, String),
+}
+
+/// What a predicate looks at.
+#[derive(Debug, Clone)]
+pub(super) enum Operand {
+    Paths(Vec<Single>),
+    LocalName,
+}
+
+/// Comparisons of numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compare {
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
 }
 
 #[derive(Debug, Clone)]
 pub(super) enum Predicate {
     Position(usize),
     Exists(Vec<Single>),
-    Equals(Vec<Single>, String, bool),
+    /// Any of them is this text; with `true`, any of them is another.
+    Equals(Operand, String, bool),
+    /// Any of them is a number for which this holds.
+    Number(Vec<Single>, Compare, Decimal),
+    StartsWith(Operand, String),
+    Contains(Operand, String),
     Not(Box<Predicate>),
     And(Box<Predicate>, Box<Predicate>),
     Or(Box<Predicate>, Box<Predicate>),
+}
+
+/// The namespaces that the paths of a file may use: prefixes with their numbers.
+#[derive(Debug, Default)]
+pub(super) struct Prefixes {
+    pub(super) prefixes: Vec<(String, u32)>,
+    /// The namespaces; the first has the number 2, for 0 and 1 are none and that of `xml:`.
+    pub(super) uris: Vec<String>,
+}
+
+impl Prefixes {
+    /// Adds a prefix.
+    pub(super) fn add(&mut self, prefix: &str, uri: &str) {
+        let known = self.uris.iter().position(|known| known == uri);
+        let at = known.unwrap_or_else(|| {
+            self.uris.push(uri.to_owned());
+            self.uris.len() - 1
+        });
+        let number = if uri.is_empty() { 0 } else { u32::try_from(at + 2).unwrap_or(u32::MAX) };
+        self.prefixes.push((prefix.to_owned(), number));
+    }
 }
 
 /// Parses a path.
 ///
 /// # Errors
 /// The first fault with its byte offset.
-pub(super) fn parse(text: &str, namespaces: &[(String, String)]) -> Result<Path, (usize, Remark)> {
+pub(super) fn parse(text: &str, prefixes: &Prefixes) -> Parsed<Path> {
     if text.len() > MAX_BYTES {
         return Err((0, format!("a path may have {MAX_BYTES} bytes at most").into()));
     }
-    let mut parser = Parser { text, at: 0, namespaces, depth: 0 };
-    parser.blanks();
-    let path = match parser.literal()? {
-        Some(literal) => Path::Literal(literal),
-        None => Path::Union(parser.union()?),
-    };
+    let mut parser = Parser { text, at: 0, prefixes, depth: 0 };
+    let path = parser.path()?;
     parser.blanks();
     if parser.at < text.len() { Err((parser.at, "the path should end here".into())) } else { Ok(path) }
 }
 
 /// `.`: the node itself.
 pub(super) fn here() -> Path {
-    Path::Union(vec![Single { absolute: false, steps: vec![Step { deep: false, axis: Axis::Itself, predicates: Vec::new() }] }])
+    let steps = vec![Step { deep: false, axis: Axis::Itself, predicates: Vec::new() }];
+    Path::Union(vec![Single { absolute: false, steps, plain: true }])
 }
 
-struct Parser<'t> {
-    text: &'t str,
-    at: usize,
-    namespaces: &'t [(String, String)],
+pub(super) struct Parser<'t> {
+    pub(super) text: &'t str,
+    pub(super) at: usize,
+    prefixes: &'t Prefixes,
     depth: usize,
 }
 
-type Parsed<T> = Result<T, (usize, Remark)>;
+pub(super) type Parsed<T> = Result<T, (usize, Remark)>;
 
 impl<'t> Parser<'t> {
-    fn rest(&self) -> &'t str {
+    pub(super) fn rest(&self) -> &'t str {
         &self.text[self.at..]
     }
 
-    fn blanks(&mut self) {
+    pub(super) fn blanks(&mut self) {
         self.at = self.text.len() - self.rest().trim_start().len();
     }
 
-    fn take(&mut self, token: &str) -> bool {
+    pub(super) fn take(&mut self, token: &str) -> bool {
         self.blanks();
         let found = self.rest().starts_with(token);
         if found {
@@ -105,7 +161,50 @@ impl<'t> Parser<'t> {
         found
     }
 
-    fn literal(&mut self) -> Parsed<Option<String>> {
+    /// Takes the name of a function and its opening bracket.
+    pub(super) fn function(&mut self, name: &str) -> bool {
+        self.blanks();
+        let after = self.rest().strip_prefix(name).map(str::trim_start);
+        match after.and_then(|rest| rest.strip_prefix('(')) {
+            Some(rest) => {
+                self.at = self.text.len() - rest.len();
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(super) fn token(&mut self, token: &str) -> Parsed<()> {
+        if self.take(token) { Ok(()) } else { Err((self.at, format!("a {token} is expected").into())) }
+    }
+
+    pub(super) fn deeper(&mut self) -> Parsed<()> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH { Err((self.at, "nested too deep".into())) } else { Ok(()) }
+    }
+
+    pub(super) fn higher(&mut self) {
+        self.depth -= 1;
+    }
+
+    fn path(&mut self) -> Parsed<Path> {
+        if let Some(literal) = self.literal()? {
+            return Ok(Path::Literal(literal));
+        }
+        if !self.function("concat") {
+            return Ok(Path::Union(self.union()?));
+        }
+        self.deeper()?;
+        let mut parts = vec![self.path()?];
+        while self.take(",") {
+            parts.push(self.path()?);
+        }
+        self.token(")")?;
+        self.higher();
+        if parts.len() < 2 { Err((self.at, "concat joins at least two texts".into())) } else { Ok(Path::Concat(parts)) }
+    }
+
+    pub(super) fn literal(&mut self) -> Parsed<Option<String>> {
         self.blanks();
         let Some(quote) = self.rest().chars().next().filter(|c| matches!(c, '\'' | '"')) else { return Ok(None) };
         let start = self.at + 1;
@@ -114,16 +213,13 @@ impl<'t> Parser<'t> {
         Ok(Some(self.text[start..end].to_owned()))
     }
 
-    fn union(&mut self) -> Parsed<Vec<Single>> {
-        self.depth += 1;
-        if self.depth > 16 {
-            return Err((self.at, "nested too deep".into()));
-        }
+    pub(super) fn union(&mut self) -> Parsed<Vec<Single>> {
+        self.deeper()?;
         let mut paths = vec![self.single()?];
         while self.take("|") {
             paths.push(self.single()?);
         }
-        self.depth -= 1;
+        self.higher();
         Ok(paths)
     }
 
@@ -139,7 +235,8 @@ impl<'t> Parser<'t> {
             }
             steps.push(self.step(deep)?);
         }
-        Ok(Single { absolute, steps })
+        let plain = steps.iter().all(|step| !step.deep && !matches!(step.axis, Axis::Parent));
+        Ok(Single { absolute, steps, plain })
     }
 
     fn step(&mut self, deep: bool) -> Parsed<Step> {
@@ -157,15 +254,16 @@ impl<'t> Parser<'t> {
         };
         let mut predicates = Vec::new();
         while self.take("[") {
-            predicates.push(self.either()?);
-            if !self.take("]") {
-                return Err((self.at, "a ] is expected".into()));
+            if predicates.len() == MAX_PREDICATES {
+                return Err((self.at, format!("at most {MAX_PREDICATES} brackets on one step").into()));
             }
+            predicates.push(self.either()?);
+            self.token("]")?;
         }
         Ok(Step { deep, axis, predicates })
     }
 
-    fn word(&mut self) -> &'t str {
+    pub(super) fn word(&mut self) -> &'t str {
         let name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
         let end = self.rest().find(|c| !name(c)).unwrap_or(self.rest().len());
         let word = &self.text[self.at..self.at + end];
@@ -176,82 +274,32 @@ impl<'t> Parser<'t> {
     fn test(&mut self) -> Parsed<Test> {
         self.blanks();
         if self.take("*") {
-            return Ok(Test { name: None });
+            return Ok(Test::Any);
         }
         let start = self.at;
         let first = self.word();
         if first.is_empty() {
             return Err((start, "a name is expected".into()));
         }
+        if self.rest().starts_with('(') {
+            const FUNCTIONS: [&str; 5] = ["starts-with", "contains", "local-name", "not", "text"];
+            let remark = "this function is not known here: starts-with, contains, local-name and not stand in brackets, concat is a value";
+            return Err((start, Remark::unknown(remark, first, FUNCTIONS.into_iter().filter(|known| *known != first))));
+        }
         if !self.rest().starts_with(':') {
-            return Ok(Test { name: Some((String::new(), first.to_owned())) });
+            return Ok(Test::Name(0, first.to_owned()));
         }
         self.at += 1;
         let local = self.word();
         if local.is_empty() {
             return Err((self.at, "a name is expected".into()));
         }
-        match self.namespaces.iter().find(|(prefix, _)| prefix == first) {
-            Some((_, uri)) => Ok(Test { name: Some((uri.clone(), local.to_owned())) }),
+        match self.prefixes.prefixes.iter().find(|(prefix, _)| prefix == first) {
+            Some((_, number)) => Ok(Test::Name(*number, local.to_owned())),
             None => {
-                let known = self.namespaces.iter().map(|(prefix, _)| prefix.as_str());
+                let known = self.prefixes.prefixes.iter().map(|(prefix, _)| prefix.as_str());
                 Err((start, Remark::unknown(format!("[namespaces] has no prefix {first}"), first, known)))
             }
-        }
-    }
-
-    fn either(&mut self) -> Parsed<Predicate> {
-        let mut left = self.both()?;
-        while self.keyword("or") {
-            left = Predicate::Or(Box::new(left), Box::new(self.both()?));
-        }
-        Ok(left)
-    }
-
-    fn both(&mut self) -> Parsed<Predicate> {
-        let mut left = self.predicate()?;
-        while self.keyword("and") {
-            left = Predicate::And(Box::new(left), Box::new(self.predicate()?));
-        }
-        Ok(left)
-    }
-
-    fn keyword(&mut self, word: &str) -> bool {
-        self.blanks();
-        let follows = |rest: &str| rest.starts_with([' ', '(', '\t']);
-        let found = self.rest().strip_prefix(word).is_some_and(follows);
-        if found {
-            self.at += word.len();
-        }
-        found
-    }
-
-    fn predicate(&mut self) -> Parsed<Predicate> {
-        self.blanks();
-        if self.take("not(") {
-            self.depth += 1;
-            if self.depth > 16 {
-                return Err((self.at, "nested too deep".into()));
-            }
-            let inner = self.either()?;
-            self.depth -= 1;
-            return if self.take(")") { Ok(Predicate::Not(Box::new(inner))) } else { Err((self.at, "a ) is expected".into())) };
-        }
-        if self.rest().starts_with(|c: char| c.is_ascii_digit()) {
-            let start = self.at;
-            return match self.word().parse::<usize>() {
-                Ok(position @ 1..) => Ok(Predicate::Position(position)),
-                _ => Err((start, "positions count from 1".into())),
-            };
-        }
-        let paths = self.union()?;
-        let negated = self.take("!=");
-        if !negated && !self.take("=") {
-            return Ok(Predicate::Exists(paths));
-        }
-        match self.literal()? {
-            Some(literal) => Ok(Predicate::Equals(paths, literal, negated)),
-            None => Err((self.at, "a text in quotes is expected".into())),
         }
     }
 }

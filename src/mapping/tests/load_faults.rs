@@ -61,7 +61,7 @@ fn all_faults_of_a_mapping_are_told_at_once_with_their_places() {
         "test/notices.toml:7:9: [namespaces] has no prefix rr (did you mean r?)",
         "test/notices.toml:8:1: unknown key lnr (did you mean lrn?)",
         "test/notices.toml:9:21: a ] is expected",
-        "test/notices.toml:10:41: a form of an instant is 304, 102 or iso",
+        "test/notices.toml:10:41: a form of an instant is 304, 102, iso, epoch_s, epoch_ms, or parts like %Y%m%d%H%M (did you mean 304?)",
         "test/notices.toml:13:11: one of: pending, submitted, registered, accepted, documents_required, duties_due, held, detained, released, cleared, rejected, returned, seized, destroyed, cancelled (did you mean accepted?)",
         "test/notices.toml:17:1: this row is never used: a row before it fits whenever it does",
         "test/amendmant.xml:0:0: a mapping has no such file (did you mean amendment.xml?)",

@@ -3,10 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::mapping::dom::Dom;
+use crate::mapping::dom::Builder;
 use crate::mapping::find::{Finder, Found};
-use crate::mapping::reading::instant;
-use crate::mapping::rules::TimeForm;
+use crate::mapping::instants::{TimeForm, instant};
 use crate::mapping::xpath;
 
 fn cds() -> (std::sync::Arc<Mapping>, std::sync::Arc<Files>) {
@@ -16,9 +15,13 @@ fn cds() -> (std::sync::Arc<Mapping>, std::sync::Arc<Files>) {
 
 #[test]
 fn paths_find_what_xpath_finds() {
-    let xml = br#"<?xml version="1.0"?><r:a xmlns:r="urn:r" xmlns="urn:n" k="v"><b n="1">one</b><b n="2"><c>x</c><c>y &amp; z</c></b><r:b/><d> 7 </d></r:a>"#;
-    let dom = Dom::read(xml, 10_000).expect("reads");
-    let namespaces = [("q".to_owned(), "urn:r".to_owned()), ("n".to_owned(), "urn:n".to_owned())];
+    let xml = r#"<?xml version="1.0"?><r:a xmlns:r="urn:r" xmlns="urn:n" k="v"><b n="1">one</b><b n="2"><c>x</c><c>y &amp; z</c></b><r:b/><d> 7 </d></r:a>"#;
+    let mut namespaces = xpath::Prefixes::default();
+    namespaces.add("q", "urn:r");
+    namespaces.add("n", "urn:n");
+    let mut builder = Builder::new(&namespaces.uris, xml.len());
+    crate::mapping::xml::read(&mut builder, xml).expect("reads");
+    let dom = builder.finish();
     for (path, count, text) in [
         ("/q:a", 1, Some("onexy & z 7")),
         ("/a", 0, None),
@@ -59,7 +62,7 @@ fn instants_are_read_in_their_forms() {
         ("2026é122061500Z", TimeForm::Form304, None),
         ("", TimeForm::Iso, None),
     ] {
-        assert_eq!(instant(text, form).map(|at| at.to_string()).as_deref(), expected, "{text}");
+        assert_eq!(instant(text, &form, &jiff::tz::TimeZone::UTC).map(|at| at.to_string()).as_deref(), expected, "{text}");
     }
 }
 
@@ -73,7 +76,7 @@ fn what_cannot_be_read_says_why() {
         ("", "empty"),
         (" \n", "empty"),
         ("OK", "not_xml"),
-        ("{\"status\": \"ok\"}", "not_xml"),
+        ("{\"status\": \"ok\"}", "unknown_format"),
         ("<html><body><p>Bad gateway<br></body></html>", "not_xml"),
         ("<a>&b;</a>", "bad_reference"),
         ("<a b='&#0;'/>", "bad_reference"),
