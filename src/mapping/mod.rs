@@ -7,7 +7,7 @@
 //! Everything here is pure over bytes: no clock, no network, no state between two messages. The
 //! same declaration, settings, message context and mapping version give the same bytes, always.
 //! What a sender gets to read never repeats a value of his declaration. This is the only module
-//! that knows quick-xml and minijinja.
+//! that knows quick-xml, minijinja and the crate of schemas.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -43,6 +43,7 @@ mod reading;
 mod registry;
 mod render;
 mod rules;
+pub mod schema;
 mod scope;
 mod settings;
 mod source;
