@@ -1,11 +1,12 @@
 //! One compiled schema and the verdict on one message. Lives on one thread.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use xsd_schema::parser::frames::ComplexContentResult;
 use xsd_schema::validation::{DriveError, SchemaValidator, ValidationFlags, ValidationSink, ValidationWarning, drive_quick_xml};
 use xsd_schema::xml::ParseLimits;
-use xsd_schema::{InstanceValidationError, SchemaSet, SchemaSetBuilder};
+use xsd_schema::{InstanceValidationError, LocationRequest, LocationRewriter, SchemaResolver, SchemaSet, SchemaSetBuilder};
 
 use super::folder::{Folder, Loader};
 use super::{NoVerdict, Violation, explain};
@@ -15,22 +16,46 @@ use super::{NoVerdict, Violation, explain};
 /// # Errors
 /// Everything that makes it unusable, with the file and line where it has them.
 pub(super) fn compile(folder: &Arc<Folder>, root: &str) -> Result<SchemaSet, Vec<String>> {
+    // Official sets import one namespace from two copies of a file. All its files are a namespace's, by the
+    // letter; where they contradict one another, only the first is read, as libxml2 does.
+    let mut set = match read(folder, root, false) {
+        Err(faults) => read(folder, root, true).map_err(|_| faults)?,
+        Ok(set) => set,
+    };
+    compile_patterns(&mut set).map_err(|error| vec![Folder::plain(&error.to_string())])?;
+    let validator = validator(&set);
+    let unprepared: Vec<String> = validator.content_model_failures().iter().map(|(_, why)| format!("a content model: {why}")).collect();
+    drop(validator);
+    if unprepared.is_empty() { Ok(set) } else { Err(unprepared) }
+}
+
+fn read(folder: &Arc<Folder>, root: &str, one_file_of_a_namespace: bool) -> Result<SchemaSet, Vec<String>> {
     let failed = |error: &dyn std::fmt::Display| match folder.refused() {
         refused if refused.is_empty() => vec![Folder::plain(&error.to_string())],
         refused => refused,
     };
     let mut builder = SchemaSetBuilder::with_loader(Box::new(Loader(Arc::clone(folder))));
-    builder.try_add(&Folder::location(root)).map_err(|error| failed(&error))?;
-    let mut set = builder.compile().map_err(|error| failed(&error))?.into_schema_set();
-    // A part that is missing is no error to the crate; such a schema would validate less than it says.
-    if let Some(first) = set.directive_failures().first() {
-        return Err(failed(first.error()));
+    if one_file_of_a_namespace {
+        builder.set_location_rewriter(first_file());
     }
-    compile_patterns(&mut set).map_err(|error| failed(&error))?;
-    let validator = validator(&set);
-    let unprepared: Vec<String> = validator.content_model_failures().iter().map(|(_, why)| format!("a content model: {why}")).collect();
-    drop(validator);
-    if unprepared.is_empty() { Ok(set) } else { Err(unprepared) }
+    builder.try_add(&Folder::location(root)).map_err(|error| failed(&error))?;
+    let set = builder.compile().map_err(|error| failed(&error))?.into_schema_set();
+    // A part that is missing is no error to the crate; such a schema would validate less than it says.
+    match set.directive_failures().first() {
+        Some(first) => Err(failed(first.error())),
+        None => Ok(set),
+    }
+}
+
+/// Sends each import of a namespace to the file that its first one named.
+fn first_file() -> impl LocationRewriter {
+    let known: Mutex<BTreeMap<String, String>> = Mutex::default();
+    move |request: &LocationRequest<'_>, resolver: &SchemaResolver| {
+        let namespace = request.namespace?;
+        let location = resolver.resolve_location(request.location, request.base_uri).ok()?;
+        let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(known.entry(namespace.to_owned()).or_insert(location).clone())
+    }
 }
 
 /// The crate compiles the patterns of simple types once, but not those of simple content in complex types,
@@ -90,8 +115,8 @@ pub(super) fn validate(validator: &SchemaValidator<'_>, set: &SchemaSet, message
     match drive_quick_xml(message, &mut run, set) {
         Ok(_) if run.sink.0 == 0 => Ok(Vec::new()),
         Ok(_) => match explain::explain(validator, set, message) {
-            explained if explained.is_empty() => whole("cvc-elt", 0, "what the schema allows"),
-            explained => Ok(explained),
+            Some(explained) => Ok(explained),
+            None => whole("cvc-elt", 0, "what the schema allows"),
         },
         Err(DriveError::NotWellFormed(fault)) => whole("not-well-formed", fault.position(), "well-formed XML"),
         Err(DriveError::LimitExceeded(_)) => whole("limit", 0, "a message within the bounds of nesting, names and nodes"),

@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use xsd_schema::{EmbeddedLoader, SchemaError, SchemaLoader, SchemaResult, decode_xml_bytes};
 
+use super::blocks;
+
 /// Locations of files of the folder begin with it.
 const SCHEME: &str = "schema-folder:///";
 /// Largest file.
@@ -56,7 +58,7 @@ impl Folder {
         if let Some(text) = read.get(location) {
             return Ok(text.clone());
         }
-        let text = self.file(location)?;
+        let text = blocks::as_ranges(&self.file(location)?);
         if read.values().map(String::len).sum::<usize>() + text.len() > MAX_BYTES {
             return Err(format!("the files of a schema have at most {MAX_BYTES} bytes together"));
         }

@@ -12,6 +12,7 @@
 //!
 //! Only this module knows the crate `xsd_schema`. Why that one: `docs/adr/0005-schema.md`.
 
+mod blocks;
 mod engine;
 mod explain;
 mod folder;

@@ -26,6 +26,7 @@ const ROOT: &str = r#"<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" xml
           </xs:complexType>
         </xs:element>
         <xs:element name="Empty" minOccurs="0"><xs:complexType/></xs:element>
+        <xs:element name="Signature" type="xs:base64Binary" minOccurs="0"/>
         <xs:element name="Version" type="xs:string" fixed="1" minOccurs="0"/>
       </xs:sequence>
     </xs:complexType>
@@ -94,7 +95,7 @@ fn a_violation_names_rule_place_and_what_is_allowed_and_never_a_value() {
         ("<d:Value>", "<d:Value unit=\"Nobody\">", "<d:Value cvc-complex-type.3.2.2 /Declaration/Line[2]/Value/@unit: the schema has no such attribute here"),
         ("</d:Line></", "</d:Line><d:Empty>Nobody</d:Empty></", "<d:Empty cvc-complex-type.2.1 /Declaration/Empty: has to be empty"),
         ("</d:Line></", "</d:Line>Nobody</", "<d:Declaration cvc-complex-type.2.3 /Declaration: only elements, no text between them"),
-        ("</d:Line></", "</d:Line><d:Version>Nobody</d:Version></", "<d:Version cvc-elt.5.2.2.2 /Declaration/Version: has to be 1"),
+        ("</d:Line></", "</d:Line><d:Version>Nobody</d:Version></", "<d:Version cvc-elt.5.2.2 /Declaration/Version: has to be 1"),
         ("urn:a", "urn:b", "<d:Declaration cvc-elt.1 /Declaration: the schema has no such element here"),
     ];
     for (from, to, expected) in table {
@@ -130,6 +131,18 @@ fn what_follows_from_a_violation_is_not_told_again_and_others_are() {
     }
     let deep = "<a>".repeat(200) + &"</a>".repeat(200);
     assert_eq!(schema.validate(deep.as_bytes()).expect("a verdict").first().map(|found| found.rule), Some("limit"));
+}
+
+#[test]
+fn base64_may_be_written_in_lines() {
+    let schema = load(&folder("lines", &[("root.xsd", ROOT), ("common/types.xsd", TYPES)])).expect("loads");
+    let with = |text: &str| SOUND.replace("</d:Line></", &format!("</d:Line><d:Signature>{text}</d:Signature></"));
+    for sound in ["QUJD", "QU\nJD", "\n  QUJD\n", ""] {
+        assert_eq!(told(&schema, &with(sound)), [""; 0], "{sound}");
+    }
+    assert_eq!(told(&schema, &with("QUJ D*")), ["<d:Signature cvc-datatype-valid /Declaration/Signature: base64"]);
+    let both = with("QU\nJD").replace("AB1234", "x");
+    assert_eq!(told(&schema, &both).len(), 1, "what is forgiven hides nothing else");
 }
 
 #[test]

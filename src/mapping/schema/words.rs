@@ -92,6 +92,11 @@ fn value(set: &SchemaSet, rule: &str, ty: TypeKey) -> String {
     one.unwrap_or_else(all)
 }
 
+/// Whether the values of a type are base64.
+pub(super) fn is_base64(set: &SchemaSet, ty: TypeKey) -> bool {
+    Shape::of(set, ty).code == Some(XmlTypeCode::Base64Binary)
+}
+
 /// A simple type with the types that it is made of, the nearest first.
 struct Shape<'s> {
     facets: Vec<&'s FacetSet>,
@@ -191,8 +196,8 @@ impl<'s> Shape<'s> {
             step.iter().map(|pattern: &xsd_schema::types::facets::PatternFacet| pattern.value.as_str()).collect::<Vec<_>>().join(" or ")
         };
         let text = steps.iter().filter(|step| !step.is_empty()).map(of_step).collect::<Vec<_>>().join(" and ");
-        let shown: String = text.chars().take(MAX_PATTERN).collect();
-        Some(format!("of the form {shown}{}", if shown.len() < text.len() { "…" } else { "" }))
+        let shown: String = text.chars().take(MAX_PATTERN).map(|c| if c.is_control() { '·' } else { c }).collect();
+        Some(format!("of the form {shown}{}", if text.chars().count() > MAX_PATTERN { "…" } else { "" }))
     }
 
     fn range(&self) -> Option<String> {
