@@ -56,7 +56,8 @@ pub(super) async fn start(config: &Arc<Config>, store: &Store) -> Result<Catalog
 pub(super) async fn reload(config: &Arc<Config>, store: &Store) -> Result<Catalog, OpsFault> {
     let (registry, broken) = read_files(config).await?;
     let of_files = broken.iter().flat_map(|broken| &broken.faults).map(|fault| (fault.place(), fault.told()));
-    let channels = Catalog::new(config, registry.clone());
+    let (settings, mappings) = (Arc::clone(config), registry.clone());
+    let channels = blocking(move || Catalog::new(&settings, mappings)).await?;
     let faults: Vec<_> = of_files.chain(channels.faults().map(|fault| (fault.key.clone(), fault.detail.clone()))).collect();
     if !faults.is_empty() {
         return Err(OpsFault::Refused(faults));
