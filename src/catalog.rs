@@ -3,6 +3,7 @@
 //! Stations hold a [`SharedCatalog`] and load it once per piece of work, so that a reload never
 //! mixes two versions in one message. A broken mapping or setting harms only its own broker.
 
+mod schemas;
 mod standing;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::config::{Broker, Config};
+use crate::mapping::schema::Schemas;
 use crate::mapping::{Mapping, Operator, Rates, Registry, SettingFault, Settings};
 
 pub use standing::{Listed, MappingState, Standings};
@@ -22,9 +24,11 @@ pub struct Channel {
     pub mapping: Arc<Mapping>,
     /// The broker's settings, checked against the mapping.
     pub settings: Arc<Settings>,
+    /// The official schemas that its messages are held to before they are committed.
+    pub schemas: Arc<Schemas>,
 }
 
-/// Why a broker has no channel: every fault of its settings, or that its mapping is not loaded.
+/// Why a broker has no channel: every fault of its settings and schemas, or that its mapping is not loaded.
 #[derive(Debug, Clone)]
 pub struct ChannelFault {
     /// Dotted path of the configuration key.
@@ -49,7 +53,7 @@ impl Catalog {
     /// Joins the brokers of a configuration with the mappings of a registry and the rate table; `None`
     /// when that has faults: who needs it then has no channel.
     pub fn new(config: &Config, registry: Registry, rates: Option<&Arc<Rates>>) -> Self {
-        let mut channels = BTreeMap::new();
+        let (mut channels, mut shelf) = (BTreeMap::new(), schemas::Shelf::new(config));
         for (name, broker) in &config.brokers {
             let channel = match registry.get(broker.mapping.as_str()) {
                 None => Err(vec![ChannelFault {
@@ -60,7 +64,10 @@ impl Catalog {
                     key: format!("brokers.{name}.mapping"),
                     detail: "the mapping is a draft: decide its places, then take `draft = true` out of its mapping.toml".to_owned(),
                 }]),
-                Some(mapping) => settings(name, broker, &mapping, rates).map(|settings| Channel { mapping, settings: Arc::new(settings) }),
+                Some(mapping) => match (settings(name, broker, &mapping, rates), shelf.of(name, broker, &mapping)) {
+                    (Ok(settings), Ok(schemas)) => Ok(Channel { mapping, settings: Arc::new(settings), schemas }),
+                    (settings, schemas) => Err([settings.err(), schemas.err()].into_iter().flatten().flatten().collect()),
+                },
             };
             channels.insert(name.clone(), channel);
         }

@@ -53,9 +53,10 @@ const ALL: &[&str] = &[
 ];
 
 /// Crates that belong to one part of the house. The programs `sandbox` and `cli` are free in crates.
-const DRIVERS: [(&str, &[&str]); 6] = [
+const DRIVERS: [(&str, &[&str]); 7] = [
     ("quick_xml", &["mapping"]),
     ("minijinja", &["mapping"]),
+    ("xsd_schema", &["mapping"]),
     ("rusqlite", &["store"]),
     ("reqwest", &["net"]),
     ("rustls", &["net"]),

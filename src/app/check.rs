@@ -161,7 +161,6 @@ fn without_effect(config: &Config, findings: &mut Vec<Finding>) {
     say(config.retention != defaults.retention, "retention".into());
     say(config.cluster != defaults.cluster, "cluster".into());
     for (name, broker) in &config.brokers {
-        say(broker.schema.is_some(), format!("brokers.{name}.schema"));
         say(broker.poll.is_some(), format!("brokers.{name}.poll"));
         say(broker.answer_within_s != defaults_of_broker.answer_within_s, format!("brokers.{name}.answer_within_s"));
     }

@@ -61,7 +61,8 @@ pub(super) async fn reload(config: &Arc<Config>, store: &Store) -> Result<Catalo
     let found = read_files(config).await?;
     let of_files = found.broken.iter().flat_map(|broken| &broken.faults).chain(found.rate_faults());
     let of_files: Vec<_> = of_files.map(|fault| (fault.place(), fault.told())).collect();
-    let channels = Catalog::new(config, found.registry.clone(), found.rates.as_ref().ok());
+    let (settings, mappings, rates) = (Arc::clone(config), found.registry.clone(), found.rates.as_ref().ok().cloned());
+    let channels = blocking(move || Catalog::new(&settings, mappings, rates.as_ref())).await?;
     let faults: Vec<_> = of_files.into_iter().chain(channels.faults().map(|fault| (fault.key.clone(), fault.detail.clone()))).collect();
     if !faults.is_empty() {
         return Err(OpsFault::Refused(faults));

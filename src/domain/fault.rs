@@ -66,6 +66,7 @@ fault_codes! {
     MAPPING_MISSING = "mapping_missing", "the broker's format needs a value that the declaration does not give";
     MAPPING_CODE = "mapping_code", "the value is not in the code list of the broker's format";
     MAPPING_VALUE = "mapping_value", "the broker's format cannot hold this value";
+    MAPPING_SCHEMA = "mapping_schema", "the message would break the broker's official schema; the detail names the place in the mapping and what is allowed";
     UNKNOWN_BROKER = "unknown_broker", "the broker is not one of those that this post may choose";
     IMMUTABLE = "immutable", "the field cannot be changed by an amendment";
 }
@@ -92,6 +93,13 @@ impl Faults {
     pub fn push_unless_covered(&mut self, fault: Fault) {
         let covered = |a: &str, b: &str| a == b || (b.starts_with(a) && b.as_bytes().get(a.len()) == Some(&b'/'));
         if !self.list.iter().any(|f| covered(&f.pointer, &fault.pointer) || covered(&fault.pointer, &f.pointer)) {
+            self.push(fault);
+        }
+    }
+
+    /// Adds a fault unless the very same is there: several messages of one declaration often have the same.
+    pub fn push_once(&mut self, fault: Fault) {
+        if !self.list.contains(&fault) {
             self.push(fault);
         }
     }

@@ -9,52 +9,73 @@ use crate::catalog::Channel;
 use crate::domain::answer::{Answer, FilingView};
 use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::fact::ReferenceKind;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{self, Fault, Faults};
 use crate::domain::ids::{self, ConversationId, DeclarationId, FilingId, MessageId};
 use crate::domain::merge::FilingState;
 use crate::domain::time::Timestamp;
 use crate::error::{ApiError, Code};
-use crate::mapping::{Conversion, Input, MessageContext, Rendered};
+use crate::mapping::{Conversion, Input, MessageContext};
 use crate::store::{NewFiling, NewMessage};
 
-/// What a message is rendered with, besides the declaration.
+/// What messages are rendered with, besides the declaration.
 pub(super) struct Occasion {
-    /// Counter of the LRN.
+    /// Counter of the next LRN.
     pub counter: u16,
-    /// Its id.
-    pub message_id: MessageId,
     /// The request's conversation.
     pub conversation_id: ConversationId,
     /// Now.
     pub now: Timestamp,
 }
 
+/// A message before its commit.
+pub(super) struct Made {
+    /// Name of its template.
+    pub template: String,
+    /// Its id.
+    pub message_id: MessageId,
+    /// Our reference.
+    pub lrn: String,
+    /// The exact bytes.
+    pub body: Bytes,
+    /// What was shortened.
+    pub warnings: Vec<Fault>,
+    /// The rates that were used.
+    pub conversions: Vec<Conversion>,
+}
+
+/// A choice with its channel: what everything of a filing is made with.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'w> {
+    pub submission: &'w Submission,
+    pub sound: &'w Sound,
+    pub choice: &'w Choice<'w>,
+    pub channel: &'w Channel,
+}
+
 impl Intake {
-    /// Routes and maps; nothing is stored yet. `first` is the counter of the first local reference.
-    pub(super) fn file(&self, submission: &Submission, sound: &Sound, first: u16) -> Result<Filed, ApiError> {
+    /// Routes, maps and holds to the schemas; nothing is stored yet. `first` is the counter of the first local
+    /// reference.
+    pub(super) async fn file(&self, submission: &Submission, sound: &Sound, first: u16) -> Result<Filed, ApiError> {
         let now = self.clock.now();
         let choices = self.router.choose(&sound.declaration, &submission.post)?;
-        let catalog = self.catalog.load();
+        let catalog = self.catalog.load_full();
         let mut warnings = sound.warnings.clone();
-        let mut faults = Vec::new();
+        let mut faults = Faults::default();
         let (mut filings, mut views) = (Vec::with_capacity(choices.len()), Vec::with_capacity(choices.len()));
-        for (counter, choice) in (first..).zip(&choices) {
+        let mut occasion = Occasion { counter: first, conversation_id: submission.conversation_id, now };
+        for choice in &choices {
             let Some(channel) = catalog.channel(choice.broker) else {
                 return Err(ApiError::new(Code::MappingUnavailable).retry_after(30));
             };
-            let occasion = Occasion { counter, message_id: MessageId::new(), conversation_id: submission.conversation_id, now };
-            match render(channel, submission, sound, choice, &occasion) {
-                Ok((rendered, lrn)) => {
-                    warnings.extend(rendered.warnings);
-                    let filing = new_filing(choice, channel, rendered.bytes, &rendered.conversions, lrn, occasion.message_id);
-                    views.push(queued_view(&filing, choice, now));
-                    filings.push(filing);
-                }
-                Err(found) => faults.extend(found),
-            }
+            let (made, found) = Way { submission, sound, choice, channel }.messages(&mut occasion).await?;
+            found.into_iter().for_each(|fault| faults.push_once(fault));
+            warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
+            let filing = new_filing(choice, channel, made);
+            views.push(queued_view(&filing, choice, now));
+            filings.push(filing);
         }
         if !faults.is_empty() {
-            return Err(ApiError::new(Code::MappingFault).errors(faults));
+            return Err(ApiError::new(Code::MappingFault).errors(faults.into_vec()));
         }
         let declaration_id = DeclarationId::new();
         let answer = Answer {
@@ -71,50 +92,67 @@ impl Intake {
     }
 }
 
-/// Renders the message of one choice.
-pub(super) fn render(
-    channel: &Channel,
-    submission: &Submission,
-    sound: &Sound,
-    choice: &Choice<'_>,
-    occasion: &Occasion,
-) -> Result<(Rendered, String), Vec<Fault>> {
-    let declaration = &sound.declaration;
-    let Some(lrn) = ids::lrn(declaration.item_id, declaration.posted_on(), occasion.counter) else {
-        return Err(vec![Fault::new("", crate::domain::fault::OUT_OF_RANGE, "no local reference number is left for this item")]);
-    };
-    let input = Input {
-        declaration,
-        settings: &channel.settings,
-        message: MessageContext { lrn: &lrn, id: occasion.message_id, conversation_id: occasion.conversation_id, created_at: occasion.now },
-        mrn: None,
-        reason: None,
-        previous: None,
-        post: submission.post.context(),
-        broker: choice.broker,
-    };
-    let rendered = channel.mapping.render(MessageKind::Declaration, &input)?;
-    Ok((rendered, lrn))
+impl Way<'_> {
+    /// Makes the messages in the order in which they are sent, each with its own id and reference; all faults of
+    /// all of them.
+    ///
+    /// # Errors
+    /// When a schema gives no verdict: that is no fault of the sender.
+    pub(super) async fn messages(self, occasion: &mut Occasion) -> Result<(Vec<Made>, Vec<Fault>), ApiError> {
+        let (mut messages, mut faults) = (Vec::new(), Vec::new());
+        let mapping = &self.channel.mapping;
+        for template in mapping.messages(MessageKind::Declaration) {
+            let Some(lrn) = ids::lrn(self.sound.declaration.item_id, self.sound.declaration.posted_on(), occasion.counter) else {
+                faults.push(Fault::new("", fault::OUT_OF_RANGE, "no local reference number is left for this item"));
+                break;
+            };
+            let message_id = MessageId::new();
+            let input = self.input(&lrn, message_id, occasion);
+            let rendered = match mapping.render_message(template, &input) {
+                Ok(Some(rendered)) => rendered,
+                Ok(None) => continue,
+                Err(found) => {
+                    faults.extend(found);
+                    continue;
+                }
+            };
+            let body = Bytes::from(rendered.bytes);
+            faults.extend(super::schema::faults(self.channel, template, &input, body.clone()).await?);
+            occasion.counter = occasion.counter.saturating_add(1);
+            let (warnings, conversions) = (rendered.warnings, rendered.conversions);
+            messages.push(Made { template: template.to_owned(), message_id, lrn, body, warnings, conversions });
+        }
+        if messages.is_empty() && faults.is_empty() {
+            faults.push(Fault::new("", fault::MAPPING_VALUE, "the broker's format has no message for this declaration"));
+        }
+        Ok((messages, faults))
+    }
+
+    fn input<'i>(&'i self, lrn: &'i str, id: MessageId, occasion: &Occasion) -> Input<'i> {
+        Input {
+            declaration: &self.sound.declaration,
+            settings: &self.channel.settings,
+            message: MessageContext { lrn, id, conversation_id: occasion.conversation_id, created_at: occasion.now },
+            mrn: None,
+            reason: None,
+            previous: None,
+            post: self.submission.post.context(),
+            broker: self.choice.broker,
+        }
+    }
 }
 
-fn new_filing(
-    choice: &Choice<'_>,
-    channel: &Channel,
-    bytes: Vec<u8>,
-    conversions: &[Conversion],
-    lrn: String,
-    message_id: MessageId,
-) -> NewFiling {
-    let message = NewMessage {
-        message_id,
+fn new_filing(choice: &Choice<'_>, channel: &Channel, made: Vec<Made>) -> NewFiling {
+    let message = |made: Made| NewMessage {
+        message_id: made.message_id,
         kind: MessageKind::Declaration,
         content_type: channel.mapping.manifest.transport.content_type.clone(),
-        body_hash: Sha256::digest(&bytes).into(),
-        body: Bytes::from(bytes),
+        body_hash: Sha256::digest(&made.body).into(),
+        body: made.body,
         mapping: channel.mapping.name.clone(),
         mapping_version: channel.mapping.version.clone(),
-        lrn,
-        conversions: (!conversions.is_empty()).then(|| serde_json::to_string(conversions).ok()).flatten(),
+        conversions: (!made.conversions.is_empty()).then(|| serde_json::to_string(&made.conversions).ok()).flatten(),
+        lrn: made.lrn,
     };
     NewFiling {
         filing_id: FilingId::new(),
@@ -122,7 +160,7 @@ fn new_filing(
         broker: choice.broker.to_owned(),
         rule: choice.rule,
         why: choice.why.to_owned(),
-        messages: vec![message],
+        messages: made.into_iter().map(message).collect(),
     }
 }
 

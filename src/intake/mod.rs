@@ -9,6 +9,7 @@ mod filing;
 mod posts;
 mod preview;
 mod routing;
+mod schema;
 mod sighting;
 mod sound;
 
@@ -111,7 +112,7 @@ impl Intake {
         let (item_id, posted_on) = (sound.declaration.item_id, sound.declaration.posted_on());
         let mut used = 0;
         for _ in 0..MAX_LRN_TRIES {
-            let filed = match self.file(submission, sound, used + 1) {
+            let filed = match self.file(submission, sound, used + 1).await {
                 Ok(filed) => filed,
                 Err(error) => return self.replay_or(Some((item_id, posted_on, content_hash)), key, submission, error).await,
             };

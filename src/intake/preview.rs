@@ -2,11 +2,10 @@
 
 use serde::Serialize;
 
-use super::filing::{Occasion, render};
+use super::filing::{Made, Occasion, Way};
 use super::{Intake, Sound, Submission, sound};
 use crate::domain::fact::Track;
-use crate::domain::fault::Fault;
-use crate::domain::ids::MessageId;
+use crate::domain::fault::{Fault, Faults};
 use crate::error::{ApiError, Code};
 
 /// What would become of a declaration. Stores nothing.
@@ -35,8 +34,19 @@ pub struct PreviewFiling {
     pub mapping: String,
     /// Content type of the message.
     pub content_type: String,
-    /// The message, when it could be made. Its id and number would be others.
+    /// The first message, when it could be made. Its id and number would be others.
     pub message: Option<String>,
+    /// All messages in the order in which they would be sent.
+    pub messages: Vec<PreviewMessage>,
+}
+
+/// One message of a preview.
+#[derive(Debug, Serialize)]
+pub struct PreviewMessage {
+    /// The template that makes it: `waybill.xml`.
+    pub template: String,
+    /// The message.
+    pub content: String,
 }
 
 /// Why a broker was chosen.
@@ -52,53 +62,54 @@ impl Intake {
     /// Shows what would become of a body.
     ///
     /// # Errors
-    /// Malformed JSON only; faults are part of the preview.
-    pub fn preview(&self, submission: &Submission) -> Result<Preview, ApiError> {
+    /// Malformed JSON, and a schema's validator without a verdict; faults are part of the preview.
+    pub async fn preview(&self, submission: &Submission) -> Result<Preview, ApiError> {
         let mut preview = Preview { accepted: false, filings: Vec::new(), errors: Vec::new(), warnings: Vec::new() };
         match sound::read(&submission.body, &submission.post, &self.router, &self.policy, self.clock.today())? {
-            Ok(sound) => self.preview_sound(submission, &sound, &mut preview),
+            Ok(sound) => self.preview_sound(submission, &sound, &mut preview).await?,
             Err(refused) => preview.errors = refused.error.errors,
         }
         preview.accepted = preview.errors.is_empty();
         Ok(preview)
     }
 
-    fn preview_sound(&self, submission: &Submission, sound: &Sound, preview: &mut Preview) {
+    async fn preview_sound(&self, submission: &Submission, sound: &Sound, preview: &mut Preview) -> Result<(), ApiError> {
         preview.warnings.clone_from(&sound.warnings);
         let choices = match self.router.choose(&sound.declaration, &submission.post) {
             Ok(choices) => choices,
             Err(error) => {
                 preview.errors = refusal(error);
-                return;
+                return Ok(());
             }
         };
-        let catalog = self.catalog.load();
-        for (counter, choice) in (1..).zip(&choices) {
+        let catalog = self.catalog.load_full();
+        let mut faults = Faults::default();
+        let mut occasion = Occasion { counter: 1, conversation_id: submission.conversation_id, now: self.clock.now() };
+        for choice in &choices {
             let Some(channel) = catalog.channel(choice.broker) else {
-                preview.errors.push(Fault::new("", Code::MappingUnavailable.as_str(), Code::MappingUnavailable.meaning()));
+                faults.push(Fault::new("", Code::MappingUnavailable.as_str(), Code::MappingUnavailable.meaning()));
                 continue;
             };
-            let occasion =
-                Occasion { counter, message_id: MessageId::new(), conversation_id: submission.conversation_id, now: self.clock.now() };
-            let message = match render(channel, submission, sound, choice, &occasion) {
-                Ok((rendered, _)) => {
-                    preview.warnings.extend(rendered.warnings);
-                    Some(String::from_utf8_lossy(&rendered.bytes).into_owned())
-                }
-                Err(faults) => {
-                    preview.errors.extend(faults);
-                    None
-                }
+            let (made, found) = Way { submission, sound, choice, channel }.messages(&mut occasion).await?;
+            found.into_iter().for_each(|fault| faults.push_once(fault));
+            preview.warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
+            let shown = |made: Made| PreviewMessage {
+                template: format!("{}.xml", made.template),
+                content: String::from_utf8_lossy(&made.body).into_owned(),
             };
+            let messages: Vec<PreviewMessage> = made.into_iter().map(shown).collect();
             preview.filings.push(PreviewFiling {
                 track: choice.track,
                 broker: choice.broker.to_owned(),
                 route: PreviewRoute { rule: choice.rule, why: choice.why.to_owned() },
                 mapping: format!("{} {}", channel.mapping.name, channel.mapping.version),
                 content_type: channel.mapping.manifest.transport.content_type.clone(),
-                message,
+                message: messages.first().map(|message| message.content.clone()),
+                messages,
             });
         }
+        preview.errors = faults.into_vec();
+        Ok(())
     }
 }
 

@@ -11,10 +11,11 @@ use uuid::Uuid;
 use super::compare::{Difference, compare, indented};
 use super::coverage::{Coverage, Tally};
 use super::operator;
-use super::{Files, Input, Mapping, MessageContext, PostContext, ReasonContext};
+use super::schema::{Schema, Schemas, Violation};
+use super::{Files, Input, MadeBy, Mapping, MessageContext, PostContext, ReasonContext};
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
-use crate::domain::fault::Fault;
+use crate::domain::fault::{Fault, Faults};
 use crate::domain::ids::{ConversationId, MessageId, lrn};
 use crate::domain::json;
 use crate::domain::time::Timestamp;
@@ -26,10 +27,28 @@ pub struct CaseResult {
     pub name: String,
     /// What is wrong; empty when it passed.
     pub problems: Vec<String>,
-    /// The message that was made.
-    pub message: Option<Vec<u8>>,
-    /// What the expected file would hold: its path inside the mapping, and its bytes.
-    pub actual: Option<(String, Vec<u8>)>,
+    /// What of it breaks the official schema.
+    pub violations: Vec<String>,
+    /// How many messages and notices are valid against their schema.
+    pub validated: usize,
+    /// What the expected files would hold: paths inside the mapping, and bytes.
+    pub actual: Vec<(String, Vec<u8>)>,
+}
+
+impl CaseResult {
+    fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), problems: Vec::new(), violations: Vec::new(), validated: 0, actual: Vec::new() }
+    }
+
+    /// Holds a message to its schema, where there is one; `tell` finds words for a violation.
+    fn validate(&mut self, schema: Option<&Schema>, message: &[u8], tell: impl FnOnce(Vec<Violation>) -> Vec<String>) {
+        let Some(schema) = schema else { return };
+        match schema.validate(message) {
+            Ok(violations) if violations.is_empty() => self.validated += 1,
+            Ok(violations) => self.violations.extend(tell(violations)),
+            Err(no_verdict) => self.violations.push(no_verdict.to_string()),
+        }
+    }
 }
 
 /// The fixed context of a case.
@@ -105,7 +124,46 @@ impl CaseContext {
         Ok(work(&input))
     }
 
-    /// Renders a declaration in this context.
+    /// Does something with what each message of the kind is made of, in order; it says whether the message was
+    /// made, for then the next has the next reference.
+    fn each_message(&self, mapping: &Mapping, input: &Input<'_>, mut work: impl FnMut(&str, &Input<'_>) -> bool) {
+        let mut counter = 1;
+        for template in mapping.messages(self.kind()) {
+            let reference = lrn(input.declaration.item_id, input.declaration.posted_on(), counter).unwrap_or_default();
+            let reference = if counter == 1 { input.message.lrn } else { &reference };
+            let message = MessageContext { lrn: reference, ..input.message.clone() };
+            counter += u16::from(work(template, &Input { message, ..input.clone() }));
+        }
+    }
+
+    /// All messages that a declaration becomes in this context, with the names of their templates.
+    ///
+    /// # Errors
+    /// Faults of settings, or all of the sender.
+    pub fn messages(
+        &self,
+        mapping: &Mapping,
+        declaration: &Declaration,
+        previous: Option<&Declaration>,
+    ) -> Result<Vec<(String, super::Rendered)>, Vec<Fault>> {
+        self.with_input(mapping, declaration, previous, |input| {
+            let (mut made, mut faults) = (Vec::new(), Faults::default());
+            self.each_message(mapping, input, |template, input| match mapping.render_message(template, input) {
+                Ok(Some(rendered)) => {
+                    made.push((template.to_owned(), rendered));
+                    true
+                }
+                Ok(None) => false,
+                Err(found) => {
+                    found.into_iter().for_each(|fault| faults.push_once(fault));
+                    true
+                }
+            });
+            if faults.is_empty() { Ok(made) } else { Err(faults.into_vec()) }
+        })?
+    }
+
+    /// Renders a declaration in this context: the message of its kind's own template.
     ///
     /// # Errors
     /// Faults of settings, or of the sender.
@@ -135,14 +193,18 @@ pub fn list(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{} {}: {}", fault.pointer, fault.code, fault.detail)).collect::<Vec<_>>().join("\n")
 }
 
-/// Runs every case of a mapping, and counts what they touch.
-pub fn run(mapping: &Mapping, files: &Files) -> (Vec<CaseResult>, Coverage) {
+/// Runs every case of a mapping, counts what they touch, and holds their messages to schemas where there are any.
+pub fn run(mapping: &Mapping, files: &Files, schemas: &Schemas) -> (Vec<CaseResult>, Coverage) {
     let mut tally = Tally::new(mapping);
     let mut results: Vec<CaseResult> = Vec::new();
     for case in files.folders_below("cases") {
-        results.push(message_case(mapping, files, &format!("cases/{case}"), &mut tally));
+        let mut result = CaseResult::new(&format!("cases/{case}"));
+        if let Err(problem) = checked_messages(mapping, files, schemas, &mut result, &mut tally) {
+            result.problems.push(problem);
+        }
+        results.push(result);
     }
-    results.extend(files.folders_below("notices").into_iter().map(|case| notice_case(mapping, files, &format!("notices/{case}"))));
+    results.extend(files.folders_below("notices").into_iter().map(|case| notice_case(mapping, files, &format!("notices/{case}"), schemas)));
     (results, tally.finish())
 }
 
@@ -150,15 +212,19 @@ fn text<'f>(files: &'f Files, path: &str) -> Option<&'f str> {
     files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok())
 }
 
-fn message_case(mapping: &Mapping, files: &Files, name: &str, tally: &mut Tally<'_>) -> CaseResult {
-    let mut result = CaseResult { name: name.to_owned(), problems: Vec::new(), message: None, actual: None };
-    if let Err(problem) = checked_message(mapping, files, name, &mut result, tally) {
-        result.problems.push(problem);
-    }
-    result
+/// Where the message of a template is expected.
+fn expected_file(kind: MessageKind, template: &str) -> String {
+    if template == kind.as_str() { "expected.xml".to_owned() } else { format!("expected-{template}.xml") }
 }
 
-fn checked_message(mapping: &Mapping, files: &Files, name: &str, result: &mut CaseResult, tally: &mut Tally<'_>) -> Result<(), String> {
+fn checked_messages(
+    mapping: &Mapping,
+    files: &Files,
+    schemas: &Schemas,
+    result: &mut CaseResult,
+    tally: &mut Tally<'_>,
+) -> Result<(), String> {
+    let name = result.name.clone();
     let read = |file: &str| {
         let bytes = files.get(&format!("{name}/{file}"));
         bytes.map(|bytes| declaration(bytes).map_err(|problem| format!("{file}: {problem}"))).transpose()
@@ -166,36 +232,82 @@ fn checked_message(mapping: &Mapping, files: &Files, name: &str, result: &mut Ca
     let declaration = read("declaration.json")?.ok_or("declaration.json is missing")?;
     let previous = read("previous.json")?;
     let context = CaseContext::read(text(files, &format!("{name}/settings.toml")).unwrap_or_default())?;
-    let rendered = context.render(mapping, &declaration, previous.as_ref());
+    let rendered = context.messages(mapping, &declaration, previous.as_ref());
     // The traced program is another one: a case holds it to the same bytes.
-    let traced = context.with_input(mapping, &declaration, previous.as_ref(), |input| tally.add(context.kind(), input));
-    if let (Ok(rendered), Ok(Some(Ok(traced)))) = (&rendered, &traced)
-        && rendered.bytes != *traced
-    {
+    let mut same = true;
+    let _ = context.with_input(mapping, &declaration, previous.as_ref(), |input| {
+        context.each_message(mapping, input, |template, input| {
+            let plain = match mapping.render_message(template, input) {
+                Ok(Some(plain)) => plain,
+                Ok(None) => return false,
+                Err(_) => return tally.add(template, input).is_some(),
+            };
+            if let Some(Ok(traced)) = tally.add(template, input) {
+                same &= traced == plain.bytes;
+            }
+            let tell = |violations: Vec<Violation>| {
+                let offsets: Vec<usize> = violations.iter().map(|violation| violation.offset).collect();
+                let places = mapping.made_by_each(template, input, &offsets);
+                violations.iter().zip(places).map(|(violation, place)| told(violation, place.as_ref())).collect()
+            };
+            result.validate(schemas.of(template), &plain.bytes, tell);
+            true
+        });
+    });
+    if !same {
         return Err("a fault of this program: the traced message is another one".to_owned());
     }
-    let expected_xml = files.get(&format!("{name}/expected.xml"));
+    judged(mapping, &context, files, rendered, result)
+}
+
+/// A violation with the place of the template and the declaration's field.
+fn told(violation: &Violation, place: Option<&MadeBy>) -> String {
+    let Violation { rule, path, detail, .. } = violation;
+    let Some(MadeBy { file, line, column, pointer, .. }) = place else { return format!("{path}: {detail} ({rule})") };
+    let field = pointer.as_ref().map(|pointer| format!("field {pointer}, ")).unwrap_or_default();
+    format!("{file}:{line}:{column}: {path}: {detail} ({field}rule {rule})")
+}
+
+/// Messages or faults against the expected files.
+fn judged(
+    mapping: &Mapping,
+    context: &CaseContext,
+    files: &Files,
+    rendered: Result<Vec<(String, super::Rendered)>, Vec<Fault>>,
+    result: &mut CaseResult,
+) -> Result<(), String> {
+    let name = result.name.clone();
     let expected_faults = text(files, &format!("{name}/expected-faults.json"));
-    match (rendered, expected_xml, expected_faults) {
-        (_, Some(_), Some(_)) => Err("has both expected.xml and expected-faults.json".to_owned()),
-        (Ok(rendered), expected, None) => {
-            result.actual = Some((format!("{name}/expected.xml"), indented(&rendered.bytes)));
-            let compared = match expected {
-                Some(expected) => compare(expected, &rendered.bytes).map_err(|difference| show("expected.xml", &difference)),
-                None => Err("expected.xml is missing; PRECLEAR_BLESS=1 writes it, for you to read".to_owned()),
-            };
-            result.message = Some(rendered.bytes);
-            compared
+    let expected: Vec<String> = mapping.messages(context.kind()).map(|template| expected_file(context.kind(), template)).collect();
+    let there: Vec<&String> = expected.iter().filter(|file| files.get(&format!("{name}/{file}")).is_some()).collect();
+    match (rendered, there.first(), expected_faults) {
+        (_, Some(file), Some(_)) => Err(format!("has both {file} and expected-faults.json")),
+        (Ok(_), None, Some(_)) => Err("faults were expected, but a message was made".to_owned()),
+        (Ok(made), ..) => {
+            let mut problems = Vec::new();
+            let made_files: Vec<String> = made.iter().map(|(template, _)| expected_file(context.kind(), template)).collect();
+            for ((_, rendered), file) in made.iter().zip(&made_files) {
+                result.actual.push((format!("{name}/{file}"), indented(&rendered.bytes)));
+                match files.get(&format!("{name}/{file}")) {
+                    Some(expected) => {
+                        problems.extend(compare(expected, &rendered.bytes).err().map(|difference| show(file, &difference)));
+                    }
+                    None => problems.push(format!("{file} is missing; PRECLEAR_BLESS=1 writes it, for you to read")),
+                }
+            }
+            let too_many = there.into_iter().filter(|file| !made_files.contains(file));
+            problems.extend(too_many.map(|file| format!("{file}: such a message was not made")));
+            result.problems.extend(problems);
+            Ok(())
         }
         (Err(faults), None, expected) => {
-            result.actual = Some((format!("{name}/expected-faults.json"), faults_json(&faults)));
+            result.actual.push((format!("{name}/expected-faults.json"), faults_json(&faults)));
             match expected {
                 Some(expected) => compare_faults(expected, &faults),
                 None => Err(format!("a message was expected, but there are faults:\n{}", list(&faults))),
             }
         }
         (Err(faults), Some(_), None) => Err(format!("a message was expected, but there are faults:\n{}", list(&faults))),
-        (Ok(_), None, Some(_)) => Err("faults were expected, but a message was made".to_owned()),
     }
 }
 
@@ -222,10 +334,16 @@ fn compare_faults(expected: &str, faults: &[Fault]) -> Result<(), String> {
     if wanted == actual { Ok(()) } else { Err(format!("expected faults: {}; found: {}", show(&wanted), show(&actual))) }
 }
 
-fn notice_case(mapping: &Mapping, files: &Files, name: &str) -> CaseResult {
-    let mut result = CaseResult { name: name.to_owned(), problems: Vec::new(), message: None, actual: None };
+fn notice_case(mapping: &Mapping, files: &Files, name: &str, schemas: &Schemas) -> CaseResult {
+    let mut result = CaseResult::new(name);
     if let Err(problem) = checked_notice(mapping, files, name, &mut result) {
         result.problems.push(problem);
+    }
+    // What is kept as unreadable, and JSON, is held to no schema.
+    let xml = files.get(&format!("{name}/notice.xml")).filter(|bytes| mapping.read(bytes).is_ok());
+    if let Some(bytes) = xml {
+        let tell = |violations: Vec<Violation>| violations.iter().map(|violation| told(violation, None)).collect();
+        result.validate(schemas.notice(), bytes, tell);
     }
     result
 }
@@ -237,7 +355,7 @@ fn checked_notice(mapping: &Mapping, files: &Files, name: &str, result: &mut Cas
         Err(unreadable) => serde_json::json!({ "unreadable": unreadable.reason.as_str() }),
     };
     let shown = serde_json::to_string_pretty(&plain(&actual)).map_err(|error| error.to_string())?;
-    result.actual = Some((format!("{name}/expected.json"), format!("{shown}\n").into_bytes()));
+    result.actual.push((format!("{name}/expected.json"), format!("{shown}\n").into_bytes()));
     let expected = text(files, &format!("{name}/expected.json")).ok_or("expected.json is missing")?;
     let expected: Value = serde_json::from_str(expected).map_err(|error| format!("expected.json: {error}"))?;
     match differs(&plain(&expected), &plain(&actual), String::new()) {

@@ -9,7 +9,6 @@ use super::faults::line_column;
 use super::program::SiteId;
 use super::render::render_traced;
 use super::{Input, Mapping, roots};
-use crate::domain::delivery::MessageKind;
 use crate::domain::fault::Fault;
 
 /// What no case touches.
@@ -65,8 +64,8 @@ impl<'m> Tally<'m> {
     }
 
     /// Makes a message once more and counts what it goes through; gives what the traced program made.
-    pub(super) fn add(&mut self, kind: MessageKind, input: &Input<'_>) -> Option<Result<Vec<u8>, Vec<Fault>>> {
-        let place = self.mapping.templates.iter().position(|template| template.kind == kind)?;
+    pub(super) fn add(&mut self, template: &str, input: &Input<'_>) -> Option<Result<Vec<u8>, Vec<Fault>>> {
+        let place = self.mapping.templates.iter().position(|known| known.name == template)?;
         let program = self.mapping.templates.get(place)?.traced(&self.mapping.manifest, &self.mapping.codes);
         let changes = input.changes();
         let settings = input.settings.in_force(input.declaration, input.post);

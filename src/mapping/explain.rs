@@ -63,7 +63,8 @@ pub struct Source {
 impl Mapping {
     /// Explains every message of a kind that a declaration becomes, in order.
     pub fn explain(&self, kind: MessageKind, input: &Input<'_>) -> Vec<Explanation> {
-        self.templates.iter().filter(|template| template.kind == kind).map(|template| self.explain_one(template, input)).collect()
+        let wanted = |template: &&Template| template.kind == kind && self.wants(template, input).unwrap_or(true);
+        self.templates.iter().filter(wanted).map(|template| self.explain_one(template, input)).collect()
     }
 
     fn explain_one(&self, template: &Template, input: &Input<'_>) -> Explanation {

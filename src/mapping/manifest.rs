@@ -1,10 +1,10 @@
 //! `mapping.toml`: what a mapping says about itself, its transport, its limits and its settings.
 
 use super::faults::{FileFaults, Remark};
+use super::messages::{self, Part};
 use super::settings::{SettingKind, SettingSpec};
 use super::tables::{self, Table};
 use crate::domain::declaration::Declaration;
-use crate::domain::delivery::MessageKind;
 
 /// How messages of a mapping travel and how the reply to one is read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -50,7 +50,9 @@ pub struct Manifest {
     pub transport: Transport,
     /// Fewest and most lines.
     pub lines: Option<(u32, u32)>,
-    /// The official schema's root file per kind of message (and `notice`).
+    /// The messages of each kind, in the order in which they are sent.
+    pub messages: Vec<Part>,
+    /// The official schema's root file per template, by its name without `.xml` (and `notice`).
     pub schemas: Vec<(String, String)>,
     /// Settings that it asks for.
     pub settings: Vec<SettingSpec>,
@@ -58,7 +60,7 @@ pub struct Manifest {
 
 /// Reads `mapping.toml`.
 pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Manifest {
-    let mut manifest = Manifest::default();
+    let mut manifest = Manifest { messages: messages::usual(), ..Manifest::default() };
     let Some(parsed) = tables::parse(text, faults) else { return manifest };
     let mut table = Table::new(parsed.get_ref(), 0..0);
     let text_of = |key, table: &mut Table<'_>, faults: &mut FileFaults<'_>| {
@@ -90,10 +92,14 @@ pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Manifest {
         }
         limits.finish(faults);
     }
+    if let Some(inner) = table.table("messages", faults) {
+        manifest.messages = messages::read(inner, faults);
+    }
     if let Some(inner) = table.table("schemas", faults) {
         for (kind, file) in inner.free_texts(faults) {
-            if kind.text != "notice" && MessageKind::parse(kind.text).is_none() {
-                let known = MessageKind::WORDS.iter().copied().chain(["notice"]);
+            let known = || manifest.messages.iter().map(|part| part.template.as_str()).chain(["notice"]);
+            if !known().any(|known| known == kind.text) {
+                let known = known();
                 faults.at(kind.at, Remark::unknown(format!("{} is no kind of message", kind.text), kind.text, known));
             } else if file.text.starts_with('/') || file.text.split('/').any(|part| part == "..") {
                 faults.at(file.at, "a path below the folder of schemas");

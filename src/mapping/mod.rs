@@ -7,7 +7,7 @@
 //! Everything here is pure over bytes: no clock, no network, no state between two messages. The
 //! same declaration, settings, message context and mapping version give the same bytes, always.
 //! What a sender gets to read never repeats a value of his declaration. This is the only module
-//! that knows quick-xml and minijinja.
+//! that knows quick-xml, minijinja and the crate of schemas.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -45,6 +45,7 @@ mod instants;
 mod json_body;
 mod latin;
 mod manifest;
+mod messages;
 mod operator;
 mod origin;
 mod own;
@@ -56,6 +57,7 @@ mod registry;
 mod render;
 mod rules;
 mod rules_parts;
+pub mod schema;
 mod scope;
 mod settings;
 pub mod sketch;
@@ -167,28 +169,35 @@ impl Mapping {
             Ok(Some(text)) => with_faults(&files.name, "mapping.toml", text, &mut all, manifest::read),
             Ok(None) => {
                 all.push(whole_file(&files.name, "mapping.toml", "the file is missing"));
-                Manifest::default()
+                Manifest { messages: messages::usual(), ..Manifest::default() }
             }
             Err(fault) => {
                 all.push(fault);
-                Manifest::default()
+                Manifest { messages: messages::usual(), ..Manifest::default() }
             }
         };
         let codes = load_codes(files, &mut all);
         let mut templates = Vec::new();
-        for kind in MessageKind::ALL {
-            let file = format!("{}.xml", kind.as_str());
+        for part in &manifest.messages {
+            let file = part.file();
             match text_of(files, &file) {
+                Ok(None) if part.named => all.push(whole_file(&files.name, &file, "the file is missing, and [messages] names it")),
                 Ok(None) => {}
                 Err(fault) => all.push(fault),
                 Ok(Some(text)) => {
-                    templates.push(with_faults(&files.name, &file, text, &mut all, |text, faults| {
-                        Template::compile(*kind, &file, text, &manifest, &codes, faults)
-                    }));
+                    let mut template = with_faults(&files.name, &file, text, &mut all, |text, faults| {
+                        Template::compile(part, text, &manifest, &codes, faults)
+                    });
+                    if let Ok(Some(toml)) = text_of(files, "mapping.toml") {
+                        template.when = with_faults(&files.name, "mapping.toml", toml, &mut all, |_, faults| {
+                            messages::condition(part, &manifest, &codes, faults)
+                        });
+                    }
+                    templates.push(template);
                 }
             }
         }
-        if files.get("declaration.xml").is_none() {
+        if files.get("declaration.xml").is_none() && !manifest.messages.iter().any(|part| part.named && part.template == "declaration") {
             all.push(whole_file(&files.name, "declaration.xml", "the file is missing"));
         }
         let rules = match text_of(files, "notices.toml") {
@@ -199,7 +208,7 @@ impl Mapping {
                 rules::Rules::default()
             }
         };
-        unknown_files(files, &mut all);
+        unknown_files(files, &manifest, &mut all);
         if !all.is_empty() {
             return Err(all);
         }
@@ -266,7 +275,10 @@ impl Mapping {
     /// Every fault of the sender, with the declaration's fields. Also when the mapping has no
     /// template of this kind: ask [`Mapping::makes`] first.
     pub fn render(&self, kind: MessageKind, input: &Input<'_>) -> Result<Rendered, Vec<Fault>> {
-        let Some(template) = self.template(kind) else { return Err(no_template()) };
+        self.template(kind).map_or_else(|| Err(no_template()), |template| self.made(template, input))
+    }
+
+    fn made(&self, template: &Template, input: &Input<'_>) -> Result<Rendered, Vec<Fault>> {
         let settings = input.settings.in_force(input.declaration, input.post);
         let limits = limits(&self.manifest, input.declaration, &settings);
         let changes = input.changes();
@@ -282,20 +294,13 @@ impl Mapping {
     }
 
     fn template(&self, kind: MessageKind) -> Option<&Template> {
-        self.templates.iter().find(|template| template.kind == kind)
+        self.named(kind.as_str())
     }
 
     /// The place of the template that made the element at a byte of a message, and the field behind it. The message
     /// is made once more for it, so ask only when there is something to tell.
     pub fn made_by(&self, kind: MessageKind, input: &Input<'_>, offset: usize) -> Option<MadeBy> {
-        let template = self.template(kind)?;
-        let changes = input.changes();
-        let settings = input.settings.in_force(input.declaration, input.post);
-        let (_, trace) = render::render_traced(template.traced(&self.manifest, &self.codes), roots(input, &settings, &changes));
-        let (mark, pointer) = trace.element_at(offset)?;
-        let (line, column) = faults::line_column(&template.text, mark.offset);
-        let file = format!("{}/{}", self.name, template.file);
-        Some(MadeBy { file, line, column, element: mark.path.to_string(), pointer: pointer.map(str::to_owned) })
+        self.made_by_each(kind.as_str(), input, &[offset]).pop()?
     }
 }
 
@@ -407,8 +412,8 @@ fn load_codes(files: &Files, all: &mut Vec<MappingFault>) -> Vec<Arc<CodeList>> 
 }
 
 /// A misspelt file would silently do nothing: it is a fault.
-fn unknown_files(files: &Files, all: &mut Vec<MappingFault>) {
-    let templates = MessageKind::WORDS.iter().map(|word| format!("{word}.xml"));
+fn unknown_files(files: &Files, manifest: &Manifest, all: &mut Vec<MappingFault>) {
+    let templates = manifest.messages.iter().map(messages::Part::file);
     let known: Vec<String> = templates.chain(["mapping.toml".to_owned(), "notices.toml".to_owned()]).collect();
     for path in files.files.keys() {
         let documents = path.ends_with(".md") || path.starts_with("cases/") || path.starts_with("notices/");

@@ -141,6 +141,25 @@ impl<'t> Table<'t> {
         }
     }
 
+    /// A list of texts and of tables with a `template` and perhaps a condition `when`; one is a list of one.
+    pub(super) fn messages(&mut self, key: &'static str, faults: &mut FileFaults<'_>) -> Vec<(Text<'t>, Option<Text<'t>>)> {
+        let Some(value) = self.value(key) else { return Vec::new() };
+        let one = |value: &'t Spanned<DeValue<'t>>, faults: &mut FileFaults<'_>| match value.get_ref() {
+            DeValue::String(text) => Some((Text { text, at: value.span().start + 1 }, None)),
+            DeValue::Table(table) => {
+                let mut table = Table::new(table, value.span());
+                let (template, when) = (table.needed("template", faults), table.text("when", faults));
+                table.finish(faults);
+                template.map(|template| (template, when))
+            }
+            _ => wrong(value, key, "a list of templates", faults),
+        };
+        match value.get_ref() {
+            DeValue::Array(list) => list.iter().filter_map(|entry| one(entry, faults)).collect(),
+            _ => one(value, faults).into_iter().collect(),
+        }
+    }
+
     /// Every key with its text, for tables with free keys.
     pub(super) fn free_texts(self, faults: &mut FileFaults<'_>) -> Vec<(Text<'t>, Text<'t>)> {
         let mut list = Vec::new();

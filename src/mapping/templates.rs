@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::code::Code;
 use super::codes::CodeList;
 use super::compile::{self, Purpose};
 use super::faults::FileFaults;
 use super::manifest::Manifest;
+use super::messages::Part;
 use super::program::Program;
 use crate::domain::delivery::MessageKind;
 
@@ -13,6 +15,10 @@ use crate::domain::delivery::MessageKind;
 #[derive(Debug)]
 pub(super) struct Template {
     pub kind: MessageKind,
+    /// Its name without `.xml`.
+    pub name: String,
+    /// When its message is made; always without it.
+    pub when: Option<Code>,
     /// Its name in the mapping's folder: `declaration.xml`.
     pub file: String,
     pub text: Box<str>,
@@ -23,15 +29,15 @@ pub(super) struct Template {
 impl Template {
     /// Compiles a template; faults are added.
     pub(super) fn compile<'t>(
-        kind: MessageKind,
-        file: &str,
+        part: &Part,
         text: &'t str,
         manifest: &Manifest,
         codes: &[Arc<CodeList>],
         faults: &mut FileFaults<'t>,
     ) -> Self {
-        let program = compile::compile(purpose(kind, manifest, codes, false), text, faults);
-        Self { kind, file: file.to_owned(), text: text.into(), program, traced: OnceLock::new() }
+        let program = compile::compile(purpose(part.kind, manifest, codes, false), text, faults);
+        let (name, file) = (part.template.clone(), part.file());
+        Self { kind: part.kind, name, when: None, file, text: text.into(), program, traced: OnceLock::new() }
     }
 
     /// The program that also tells where elements begin and end. The text was compiled before, so it has no faults.

@@ -17,6 +17,7 @@ use clap::Args;
 use crate::app::{self, Finding};
 use crate::config::{self, Config};
 use crate::domain::time::{Clock as _, SystemClock, Timestamp};
+use crate::mapping::schema::Schemas;
 use crate::mapping::{Registry, cases};
 
 const EXAMPLES: &str = "Examples:\n  preclear check\n  preclear check --config examples/preclear.toml\n  \
@@ -72,7 +73,7 @@ fn run_cases(config: &Config, findings: &mut Vec<Finding>) {
     let used: BTreeSet<&str> = config.brokers.values().map(|broker| broker.mapping.as_str()).collect();
     for name in used {
         let (Some(mapping), Some(files)) = (registry.get(name), registry.files(name)) else { continue };
-        for case in cases::run(&mapping, &files).0 {
+        for case in cases::run(&mapping, &files, &Schemas::default()).0 {
             let place = format!("{name}/{}", case.name);
             findings.extend(case.problems.into_iter().map(|detail| Finding {
                 area: "mappings",

@@ -1,12 +1,12 @@
 //! `preclear mapping check`: compiles mappings, runs their cases, counts what these touch.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 
 use super::{Done, io, tell};
 use crate::mapping::cases::{self, CaseResult};
 use crate::mapping::coverage::Coverage;
+use crate::mapping::schema::Schemas;
 use crate::mapping::{Files, Mapping, Registry, Source};
 
 /// Counts for the last line of `check`.
@@ -42,8 +42,8 @@ pub(super) fn check(source: &Source, names: &[String], wishes: Wishes<'_>, out: 
     for mapping in registry.iter().filter(|mapping| chosen(&mapping.name)) {
         let Some(files) = registry.files(&mapping.name) else { continue };
         tally.mappings += 1;
-        let schema = schema(mapping, wishes.schemas, source.folder());
-        let coverage = check_cases(mapping, &files, source.folder(), schema.as_deref(), &mut tally, err)?;
+        let schemas = schemas(mapping, wishes.schemas, source.folder(), &mut tally, err)?;
+        let coverage = check_cases(mapping, &files, source.folder(), &schemas, &mut tally, err)?;
         tell_coverage(mapping, &coverage, wishes.coverage, &mut tally, out)?;
     }
     let Tally { mappings, cases, failed, faults, validated, uncovered, mut skipped } = tally;
@@ -68,78 +68,67 @@ fn tell_coverage(mapping: &Mapping, coverage: &Coverage, list: bool, tally: &mut
     writeln!(out, "{name}: cases touch {branches} of {all_branches} branches, {rows} of {all_rows} rows of code lists").map_err(io)
 }
 
-/// The official schema of a mapping's declarations: given by `--schemas`, or the user's own copy in `schema/`.
-fn schema(mapping: &Mapping, schemas: Option<&Path>, folder: Option<&Path>) -> Option<PathBuf> {
-    let (_, root) = mapping.manifest.schemas.iter().find(|(kind, _)| kind == "declaration")?;
-    let given = schemas.map(|schemas| schemas.join(&mapping.name).join(root));
-    given.or_else(|| folder.map(|folder| folder.join(&mapping.name).join("schema").join(root)).filter(|path| path.is_file()))
+/// The official schemas of a mapping: given by `--schemas`, or the user's own copy in `schema/`. Those that cannot be
+/// used are faults.
+fn schemas(
+    mapping: &Mapping,
+    given: Option<&Path>,
+    folder: Option<&Path>,
+    tally: &mut Tally,
+    err: &mut dyn Write,
+) -> Result<Schemas, String> {
+    let given = given.map(|schemas| schemas.join(&mapping.name));
+    let copy = folder.map(|folder| folder.join(&mapping.name).join("schema")).filter(|path| path.is_dir());
+    let Some(folder) = given.or(copy) else {
+        tally.skipped.push(format!("validation of {}: no schema (give --schemas DIR)", mapping.name));
+        return Ok(Schemas::default());
+    };
+    if mapping.manifest.schemas.is_empty() {
+        tally.skipped.push(format!("validation of {}: its mapping.toml names no schema", mapping.name));
+    }
+    Schemas::load(&mapping.manifest, &folder, true).or_else(|faults| {
+        tally.faults += faults.len();
+        for fault in faults {
+            writeln!(err, "{}: the schema in {} cannot be used: {fault}", mapping.name, folder.display()).map_err(io)?;
+        }
+        Ok(Schemas::default())
+    })
 }
 
 fn check_cases(
     mapping: &Mapping,
     files: &Files,
     folder: Option<&Path>,
-    schema: Option<&Path>,
+    schemas: &Schemas,
     tally: &mut Tally,
     err: &mut dyn Write,
 ) -> Result<Coverage, String> {
     let bless = std::env::var_os("PRECLEAR_BLESS").is_some_and(|value| value == "1");
-    let (results, coverage) = cases::run(mapping, files);
+    let (results, coverage) = cases::run(mapping, files, schemas);
     for mut case in results {
         tally.cases += 1;
         if bless && !case.problems.is_empty() {
             blessed(&mut case, &mapping.name, folder, err)?;
         }
-        if let (Some(message), Some(schema)) = (&case.message, schema) {
-            match validate(message, schema) {
-                Ok(Ok(())) => tally.validated += 1,
-                Ok(Err(problem)) => case.problems.push(problem),
-                Err(reason) => tally.skipped.push(reason),
-            }
-        }
-        tally.failed += usize::from(!case.problems.is_empty());
+        tally.validated += case.validated;
+        tally.failed += usize::from(!case.problems.is_empty() || !case.violations.is_empty());
         for problem in &case.problems {
             writeln!(err, "{}/{}: {problem}", mapping.name, case.name).map_err(io)?;
         }
-    }
-    if schema.is_none() {
-        tally.skipped.push(format!("validation of {}: no schema (give --schemas DIR)", mapping.name));
+        for violation in &case.violations {
+            writeln!(err, "{}/{}: not valid against the schema: {violation}", mapping.name, case.name).map_err(io)?;
+        }
     }
     Ok(coverage)
 }
 
 fn blessed(case: &mut CaseResult, mapping: &str, folder: Option<&Path>, err: &mut dyn Write) -> Result<(), String> {
-    if let (Some((path, bytes)), Some(folder)) = (&case.actual, folder) {
+    let Some(folder) = folder else { return Ok(()) };
+    for (path, bytes) in &case.actual {
         let path = folder.join(mapping).join(path);
         std::fs::write(&path, bytes).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
         writeln!(err, "written: {}", path.display()).map_err(io)?;
         case.problems.clear();
     }
     Ok(())
-}
-
-/// Validates a message with xmllint: `Err` when it cannot be asked.
-fn validate(message: &[u8], schema: &Path) -> Result<Result<(), String>, String> {
-    if !schema.is_file() {
-        return Ok(Err(format!("the schema {} is not there", schema.display())));
-    }
-    let spawned = Command::new("xmllint")
-        .args(["--nonet", "--noout", "--schema"])
-        .arg(schema)
-        .arg("-")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = spawned.map_err(|_| "validation against schemas: xmllint is not on this machine".to_owned())?;
-    if let Some(mut stdin) = child.stdin.take() {
-        let _ = stdin.write_all(message);
-    }
-    let output = child.wait_with_output().map_err(|error| format!("validation against schemas: xmllint: {error}"))?;
-    if output.status.success() {
-        return Ok(Ok(()));
-    }
-    let told = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<_> = told.lines().filter(|line| line.contains("error")).take(5).collect();
-    Ok(Err(format!("not valid against the schema: {}", lines.join("; "))))
 }

@@ -86,7 +86,8 @@ fn compare(
     out: &mut dyn Write,
 ) -> std::io::Result<()> {
     let [old, new]: [Made; 2] = mappings.map(|mapping| {
-        context.render(mapping, declaration, None).map(|rendered| String::from_utf8_lossy(&indented(&rendered.bytes)).into_owned())
+        let made = context.messages(mapping, declaration, None)?;
+        Ok(made.iter().map(|(_, rendered)| String::from_utf8_lossy(&indented(&rendered.bytes)).into_owned()).collect())
     });
     match (old, new) {
         (Ok(old), Ok(new)) if old == new => summary.same += 1,

@@ -42,7 +42,7 @@ pub enum MappingCommand {
     Check {
         /// Mappings; all when none is named.
         names: Vec<String>,
-        /// Folder of official schemas, one folder for each mapping: each message is validated with xmllint.
+        /// Folder of official schemas, one folder for each mapping: each message is validated.
         #[arg(long, value_name = "DIR")]
         schemas: Option<PathBuf>,
         /// List the branches of templates and the rows of code lists that no case touches; exit 1 on such a branch.
@@ -237,12 +237,18 @@ fn context(settings: Option<&Path>) -> Result<CaseContext, String> {
 }
 
 fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
-    match work.context.render(&work.mapping, &work.declaration, work.previous.as_ref()) {
-        Ok(rendered) => {
-            out.write_all(&rendered.bytes).map_err(io)?;
-            writeln!(out).map_err(io)?;
-            if !rendered.warnings.is_empty() {
-                writeln!(err, "{}", cases::list(&rendered.warnings)).map_err(io)?;
+    match work.context.messages(&work.mapping, &work.declaration, work.previous.as_ref()) {
+        Ok(made) => {
+            for (template, rendered) in &made {
+                // One message is printed as it is sent. Of several each is announced: XML allows a comment after its end.
+                if made.len() > 1 {
+                    writeln!(out, "<!-- {template}.xml -->").map_err(io)?;
+                }
+                out.write_all(&rendered.bytes).map_err(io)?;
+                writeln!(out).map_err(io)?;
+                if !rendered.warnings.is_empty() {
+                    writeln!(err, "{}", cases::list(&rendered.warnings)).map_err(io)?;
+                }
             }
             Ok(0)
         }

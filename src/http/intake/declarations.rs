@@ -151,7 +151,7 @@ async fn declare_batch(request: HttpRequest, payload: Payload, state: Data<Intak
 async fn preview(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -> HttpResponse {
     let outcome = async {
         let submission = submission(&request, payload, &state).await?;
-        Ok(json(StatusCode::OK, &state.intake.preview(&submission)?))
+        Ok(json(StatusCode::OK, &state.intake.preview(&submission).await?))
     };
     answer(&request, outcome.await)
 }

@@ -104,7 +104,7 @@ fn coverage_counts_both_ways_of_every_decision() {
     let mut tally = Tally::new(&mapping);
     let context = CaseContext::read("").expect("context");
     let add = |tally: &mut Tally<'_>, declaration: &Declaration| {
-        let traced = context.with_input(&mapping, declaration, None, |input| tally.add(MessageKind::Declaration, input));
+        let traced = context.with_input(&mapping, declaration, None, |input| tally.add("declaration", input));
         let plain = context.render(&mapping, declaration, None).expect("renders");
         assert_eq!(traced.expect("settings").expect("a template").expect("renders"), plain.bytes);
     };
