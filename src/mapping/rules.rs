@@ -9,6 +9,7 @@ use crate::domain::fact::{AnswerResult, Answers, ChargeStage, RequirementKind, S
 #[derive(Debug, Default)]
 pub(super) struct Rules {
     pub notices: Vec<NoticeRule>,
+    pub poll: Option<super::poll::Poll>,
 }
 
 /// One shape of message.
@@ -128,6 +129,7 @@ pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Rules {
             namespaces.push((prefix.text.to_owned(), uri.text.to_owned()));
         }
     }
+    rules.poll = table.table("poll", faults).and_then(|inner| super::poll::read(inner, &namespaces, faults));
     let notices = table.tables("notice", faults);
     if notices.is_empty() {
         faults.at(0, "at least one [[notice]] is needed");

@@ -12,6 +12,7 @@
 //!
 //! Must not: read the clock (the instant comes in), or issue certificates.
 
+mod client;
 mod material;
 mod peer;
 mod server;
@@ -20,6 +21,8 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(crate) use client::client_config;
+pub(crate) use material::{load_roots_of, read};
 pub use material::{KeyPair, MaterialFault, Part, Purpose, Why, load_pair, load_roots};
 pub use peer::Peer;
 pub use server::{ServerTls, ServerTlsFiles, server_config};
