@@ -166,6 +166,7 @@ fn of_section(name: &str) -> Box<dyn Record> {
         "Broker" => Box::new(config::Broker::default()),
         "Route" => Box::new(config::Route::default()),
         "Poll" => Box::new(config::Poll::default()),
+        "Auth" => Box::new(config::Auth::default()),
         _ => Box::new(Config::default()),
     }
 }

@@ -33,7 +33,7 @@ choice! {
 record! {
     /// Authentication at a broker beside the client certificate.
     pub struct Auth {
-        /// How we prove who we are.
+        /// How we prove who we are: `none` (the certificate alone), `header`, `basic` or `oauth2`.
         kind: AuthKind,
         /// `header`: its name, for example `Authorization` or `X-Api-Key`.
         name: Option<Text<64>>,
@@ -59,7 +59,7 @@ record! {
         secret_env: Option<Text<255>>,
         /// `oauth2`: what the token shall allow, words with blanks between them.
         scope: Option<Text<1024>>,
-        /// `oauth2`: whether id and secret go in the form or as user and password.
+        /// `oauth2`: `body` (default): id and secret go in the form; `basic`: as user and password.
         client_auth: Option<ClientAuth>,
         /// `oauth2`: CA of the token server's certificate (PEM); absent: as for the broker.
         ca: Option<FilePath>,
@@ -245,17 +245,24 @@ fn secret<'a>(
 
 #[cfg(test)]
 mod tests {
-    use crate::config::load::tests::{GOOD, faults};
+    /// The faults of a broker with these lines, without those of its section's name.
+    fn faults(broker: &str) -> Vec<String> {
+        let text = format!(
+            "[callbacks]\ncertificate = 'a'\nkey = 'a'\nclient_ca = 'a'\n[posts.K]\nname = 'K'\nclient_identities = ['k']\n\
+             [brokers.b]\nmapping = 'm'\nurl = 'https://localhost/'\nrate = {{ per_second = 1 }}\n{broker}\n[[routes]]\nbroker = 'b'"
+        );
+        let faults = crate::config::load_text(&text, std::iter::empty()).err().unwrap_or_default();
+        faults.iter().map(|fault| fault.to_string().trim_start_matches("brokers.b.").to_owned()).collect()
+    }
 
-    /// The faults of a broker with this authentication.
+    /// The faulty keys of an authentication.
     fn of(auth: &str) -> Vec<String> {
-        let text = GOOD.replace("[brokers.uk-broker.settings]", &format!("[brokers.uk-broker.auth]\n{auth}\n[brokers.uk-broker.settings]"));
-        faults(&text, &[])
+        faults(&format!("certificate = 'c'\nkey = 'k'\n[brokers.b.auth]\n{auth}"))
     }
 
     #[test]
     fn each_kind_asks_for_its_own_keys_and_refuses_others() {
-        const AT: &str = "brokers.uk-broker.auth.";
+        const AT: &str = "auth.";
         for (auth, keys) in [
             ("kind = 'none'", vec![]),
             ("kind = 'header'\nname = 'X-Api-Key'\nvalue_file = 'a'", vec![]),
@@ -281,18 +288,18 @@ mod tests {
 
     #[test]
     fn the_client_certificate_may_be_left_out_only_beside_another_proof() {
-        let bare = GOOD.replace("certificate = \"c.pem\"\n", "").replace("key = \"c.key\"\n", "");
-        let with = |text: &str, auth: &str| text.replace("[brokers.uk-broker.settings]", &format!("{auth}\n[brokers.uk-broker.settings]"));
-        let basic = "[brokers.uk-broker.auth]\nkind = 'basic'\nuser = 'u'\npassword_file = 'p'";
-        assert_eq!(faults(&with(&bare, basic), &[]), [""; 0]);
-        for (text, key) in [
-            (bare.clone(), "certificate"),
-            (with(&bare, "[brokers.uk-broker.auth]\nkind = 'none'"), "certificate"),
-            (with(&GOOD.replace("key = \"c.key\"\n", ""), basic), "key"),
-            (with(&GOOD.replace("certificate = \"c.pem\"\n", ""), basic), "certificate"),
+        let basic = "[brokers.b.auth]\nkind = 'basic'\nuser = 'u'\npassword_file = 'p'";
+        for (lines, key) in [
+            ("certificate = 'c'\nkey = 'k'", None),
+            (basic, None),
+            ("", Some("certificate")),
+            ("[brokers.b.auth]\nkind = 'none'", Some("certificate")),
+            (&format!("certificate = 'c'\n{basic}"), Some("key")),
+            (&format!("key = 'k'\n{basic}"), Some("certificate")),
         ] {
-            let found = faults(&text, &[]);
-            assert!(found.len() == 1 && found[0].starts_with(&format!("brokers.uk-broker.{key}: ")), "{found:?}");
+            let found = faults(lines);
+            let keys: Vec<&str> = found.iter().filter_map(|fault| fault.split(':').next()).collect();
+            assert_eq!(keys, key.into_iter().collect::<Vec<_>>(), "{lines}: {found:?}");
         }
     }
 }

@@ -262,10 +262,10 @@ fn check_listeners(config: &Config, fault: &mut impl FnMut(String, &str)) {
 }
 
 #[cfg(test)]
-pub(in crate::config) mod tests {
+mod tests {
     use super::*;
 
-    pub(in crate::config) const GOOD: &str = r#"
+    const GOOD: &str = r#"
         [callbacks]
         certificate = "a.pem"
         key = "a.key"
@@ -288,7 +288,7 @@ pub(in crate::config) mod tests {
         broker = "uk-broker"
     "#;
 
-    pub(in crate::config) fn faults(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+    fn faults(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
         let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
         load_text(text, environment).err().unwrap_or_default().iter().map(ToString::to_string).collect()
     }
