@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::mappings;
+use crate::catalog::MappingState;
 use crate::config::{Broker, Config, FilePath};
 use crate::domain::time::Timestamp;
 use crate::intake::Router;
@@ -35,17 +36,38 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     if let Err(faults) = Router::compile(config) {
         findings.extend(faults.into_iter().map(|found| fault("routes", format!("routes.{}.when", found.rule - 1), found.detail)));
     }
-    let (catalog, broken) = mappings::read(config);
-    findings.extend(broken.iter().flat_map(|broken| &broken.faults).map(|found| fault("mappings", "", found)));
-    findings.extend(catalog.faults().map(|found| fault("mappings", found.key.clone(), &found.detail)));
+    check_mappings(config, &mut findings);
     check_listeners(config, now, &mut findings);
     for (name, broker) in &config.brokers {
         check_broker(name, broker, now, &mut findings);
-        check_poll(name, broker, catalog.mapping_of(name).as_deref(), &mut findings);
     }
     check_store(config, &mut findings);
     without_effect(config, &mut findings);
     findings
+}
+
+/// The same that a start would find, and what it would serve in the place of what cannot be used.
+fn check_mappings(config: &Config, findings: &mut Vec<Finding>) {
+    let (catalog, unasked) = mappings::foresee(config);
+    for (name, broker) in &config.brokers {
+        check_poll(name, broker, catalog.mapping_of(name).as_deref(), findings);
+    }
+    for listed in catalog.listed() {
+        for found in listed.faults.iter().map(|found| fault("mappings", "", found)) {
+            // A folder that cannot be read is a fault of each mapping in it, and told once.
+            if !findings.contains(&found) {
+                findings.push(found);
+            }
+        }
+        if let (MappingState::Stored, Some(mapping)) = (listed.state, listed.mapping) {
+            let detail = format!("a start would serve the stored version {} in the place of its files", mapping.version);
+            findings.push(Finding { note: true, ..fault("mappings", listed.name, detail) });
+        }
+    }
+    if let Some(why) = unasked {
+        findings.push(fault("mappings", "store.url", format!("whether a version is stored cannot be seen: {why}")));
+    }
+    findings.extend(catalog.faults().map(|found| fault("mappings", found.key.clone(), &found.detail)));
 }
 
 fn check_listeners(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {
@@ -95,6 +117,11 @@ fn check_broker(name: &str, broker: &Broker, now: Timestamp, findings: &mut Vec<
             if let Err(found) = tls::load_roots(ca.as_path(), now) {
                 disabled("ca", found);
             }
+        }
+        None if !tls::trusts_somebody() => {
+            let detail =
+                "none, and this machine trusts nobody (SSL_CERT_FILE can name a file); the broker is disabled, nothing is sent to it";
+            findings.push(fault("certificates", place("ca"), detail));
         }
         None => findings.push(Finding { note: true, ..fault("certificates", place("ca"), "none: whoever this machine trusts is trusted") }),
     }

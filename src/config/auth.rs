@@ -267,7 +267,10 @@ mod tests {
             ("kind = 'none'", vec![]),
             ("kind = 'header'\nname = 'X-Api-Key'\nvalue_file = 'a'", vec![]),
             ("kind = 'basic'\nuser = 'u'\npassword_env = 'P'", vec![]),
-            ("kind = 'oauth2'\ntoken_url = 'https://a/t'\nclient_id = 'c'\nsecret_file = 's'\nscope = 'a b'\nclient_auth = 'basic'", vec![]),
+            (
+                "kind = 'oauth2'\ntoken_url = 'https://a/t'\nclient_id = 'c'\nsecret_file = 's'\nscope = 'a b'\nclient_auth = 'basic'",
+                vec![],
+            ),
             ("name = 'x'", vec!["kind", "name"]),
             ("kind = 'magic'", vec!["kind"]),
             ("kind = 'none'\nuser = 'u'", vec!["user"]),

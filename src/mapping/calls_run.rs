@@ -28,6 +28,7 @@ pub(super) fn run_call<'a>(run: &mut Run<'a>, call: &'a CallCode) -> V<'a> {
         }
         Call::Sum => sum(run, call, &value),
         Call::First => value.entry(0).1,
+        Call::Todo => value,
         Call::Pick => {
             let wanted = second(run, call);
             let entries = 0..value.len().unwrap_or(0);
@@ -156,6 +157,9 @@ fn text_call<'a>(run: &mut Run<'a>, call: &'a CallCode, value: V<'a>) -> V<'a> {
 fn look_up<'a>(run: &mut Run<'a>, call: &'a CallCode, key: &str) -> V<'a> {
     let Some(list) = call.codes.as_deref() else { return V::Missing };
     if let Some(value) = list.get(key) {
+        if let Some(watch) = &mut run.watch {
+            watch.rows.insert((list.name.clone(), key.to_owned()));
+        }
         return V::Str(value);
     }
     if let Some(otherwise) = call.args.get(1) {

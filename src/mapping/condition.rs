@@ -37,7 +37,7 @@ impl Condition {
     /// # Errors
     /// Every fault with its column.
     pub fn compile(text: &str) -> Result<Self, Vec<ConditionFault>> {
-        let scope = Scope { purpose: Use::Route, settings: &[], codes: &[], variables: Vec::new() };
+        let scope = Scope { purpose: Use::Route, settings: &[], codes: &[], variables: Vec::new(), draft: false };
         let place = |(at, remark): (usize, super::faults::Remark)| ConditionFault {
             column: line_column(text, at).1,
             message: remark.message,
@@ -48,8 +48,17 @@ impl Condition {
 
     /// Whether it holds. What cannot be computed does not hold.
     pub fn matches(&self, declaration: &Declaration, post: PostContext<'_>) -> bool {
-        let roots =
-            Roots { declaration, settings: None, message: None, mrn: None, reason: None, previous: None, post: &post, broker: None };
+        let roots = Roots {
+            declaration,
+            settings: None,
+            message: None,
+            mrn: None,
+            reason: None,
+            previous: None,
+            changes: None,
+            post: &post,
+            broker: None,
+        };
         let mut run = Run::new(roots, 0);
         run.test(&self.0) && run.faults.is_empty()
     }

@@ -205,7 +205,8 @@ mod tests {
         if faults.is_empty() { Ok(poll.expect("a poll")) } else { Err(faults) }
     }
 
-    const LIST: &str = "[namespaces]\no = 'urn:o'\n[poll]\neach = '/o:outcomes/o:outcome'\nid = 'o:id'\n[poll.acknowledge]\nurl = '{url}/{id}'";
+    const LIST: &str =
+        "[namespaces]\no = 'urn:o'\n[poll]\neach = '/o:outcomes/o:outcome'\nid = 'o:id'\n[poll.acknowledge]\nurl = '{url}/{id}'";
 
     #[test]
     fn a_list_gives_ids_and_addresses_below_the_poll_address() {

@@ -162,7 +162,11 @@ async fn a_proof_beside_the_certificate_goes_with_every_request_and_is_never_sho
     let (unreadable, unusable) = ("secret_unreadable", "secret_unusable");
     for (auth, text, expected) in [
         (format!("kind = 'header', {value}"), "Passw0rd\r\n", Ok("x-api-key: Passw0rd")),
-        (format!("kind = 'header', prefix = 'Token', {}", value.replace("X-Api-Key", "authorization")), "Passw0rd", Ok("authorization: Token Passw0rd")),
+        (
+            format!("kind = 'header', prefix = 'Token', {}", value.replace("X-Api-Key", "authorization")),
+            "Passw0rd",
+            Ok("authorization: Token Passw0rd"),
+        ),
         (format!("kind = 'basic', {password}"), "Passw0rd\u{e9}\n", Ok("authorization: Basic Z2VoZWltOlBhc3N3MHJkw6k=")),
         (format!("kind = 'header', {}", value.replace("/v", "/none")), "Passw0rd", Err(unreadable)),
         (format!("kind = 'basic', {}", password.replace("_file = 'DIR/v'", "_env = 'PRECLEAR_TEST_NOT_SET'")), "Passw0rd", Err(unreadable)),

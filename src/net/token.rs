@@ -84,11 +84,8 @@ impl Tokens {
         let unusable = MaterialFault { part: Part::TokenCa, why: Why::Unusable };
         let timeout = Duration::from_secs(timeout_s).min(MAX_FETCH_TIME);
         let tls = tls::client_config(None, roots).ok_or(unusable)?;
-        let http = http_builder(tls)
-            .connect_timeout(timeout.min(MAX_CONNECT_TIME))
-            .pool_idle_timeout(IDLE_TIME)
-            .build()
-            .map_err(|_| unusable)?;
+        let http =
+            http_builder(tls).connect_timeout(timeout.min(MAX_CONNECT_TIME)).pool_idle_timeout(IDLE_TIME).build().map_err(|_| unusable)?;
         let mut form = Serializer::new(String::new());
         form.append_pair("grant_type", "client_credentials");
         if let Some(scope) = scope {

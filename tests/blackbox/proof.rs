@@ -24,7 +24,10 @@ async fn a_broker_by_token_alone_whom_the_machine_trusts() {
     })
     .await;
     let tokens = Broker::without_certificates(&setup.pki, |_, turn| {
-        Reply::Text(200, json!({ "access_token": format!("{TOKEN}-{}", turn.of_all), "token_type": "Bearer", "expires_in": 14400 }).to_string())
+        Reply::Text(
+            200,
+            json!({ "access_token": format!("{TOKEN}-{}", turn.of_all), "token_type": "Bearer", "expires_in": 14400 }).to_string(),
+        )
     })
     .await;
     setup.broker("uk-broker", &broker.url(), "recipient.country == 'GB'");

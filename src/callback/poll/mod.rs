@@ -219,14 +219,7 @@ impl<S: Notices, M: PollRules, L: Questions> Poller<S, M, L> {
     }
 
     /// Stores a notice, then acknowledges it.
-    async fn take(
-        &self,
-        mapping: &Mapping,
-        poll: &Poll,
-        id: Option<&str>,
-        answer: answer::Body,
-        round: &mut Round,
-    ) -> Result<(), Failure> {
+    async fn take(&self, mapping: &Mapping, poll: &Poll, id: Option<&str>, answer: answer::Body, round: &mut Round) -> Result<(), Failure> {
         let notice = (answer.content_type.as_str(), answer.conversation.as_deref(), answer.body);
         let repeated = keep(&*self.store, &self.broker, "poll", notice, self.clock.now()).await.map_err(|_| Failure::new("store"))?;
         round.new += u32::from(!repeated);

@@ -9,6 +9,8 @@ use uuid::Uuid;
 mod expressions;
 mod load_faults;
 mod notices;
+mod sketching;
+mod tracing;
 mod writing;
 
 pub(super) const MANIFEST: &str = r#"

@@ -22,8 +22,9 @@ mod tests;
 use std::sync::Arc;
 
 pub(crate) use client::client_config;
-pub(crate) use material::{load_roots_of, read};
+pub use client::trusts_somebody;
 pub use material::{KeyPair, MaterialFault, Part, Purpose, Why, load_pair, load_roots};
+pub(crate) use material::{load_roots_of, read};
 pub use peer::Peer;
 pub use server::{ServerTls, ServerTlsFiles, server_config};
 
