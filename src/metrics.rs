@@ -63,6 +63,8 @@ metrics_table! {
     SEND_DURATION = "preclear_send_duration_seconds", Kind::Histogram(EXCHANGE_S), ["broker"], "Time of one exchange with a broker, from the first byte out to the answer.";
     BREAKER_STATE = "preclear_breaker_state", Kind::Gauge, ["broker"], "Circuit breaker of a broker: 0 closed, 1 half-open, 2 open.";
     NOTICES = "preclear_notices_total", Kind::Counter, ["broker", "result"], "Notices of brokers: applied, recorded, orphan, unreadable, unknown_code, or duplicate.";
+    POLLS = "preclear_polls_total", Kind::Counter, ["broker", "result"], "Rounds of asking a broker for notices: taken, empty, incomplete (an entry could not be fetched or acknowledged), or failed.";
+    POLL_LAST_SUCCESS = "preclear_poll_last_success_timestamp_seconds", Kind::Gauge, ["broker"], "When asking a broker for notices worked last, in seconds since 1970.";
     EVENTS = "preclear_events_total", Kind::Counter, ["track", "status"], "Events written into the posts' logs, by track and new status; what is no status counts as `delivery`.";
     DECISION = "preclear_decision_seconds", Kind::Histogram(DECISION_S), ["broker"], "Time from the declaration's receipt to the first decision of customs.";
     WEBHOOK_DELIVERIES = "preclear_webhook_deliveries_total", Kind::Counter, ["result"], "Tries to deliver an event to a webhook: delivered, retry, given_up, or gone.";

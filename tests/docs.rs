@@ -172,6 +172,7 @@ fn of_section(name: &str) -> Box<dyn Record> {
         "Override" => Box::new(config::Override::default()),
         "Route" => Box::new(config::Route::default()),
         "Poll" => Box::new(config::Poll::default()),
+        "Auth" => Box::new(config::Auth::default()),
         _ => Box::new(Config::default()),
     }
 }

@@ -8,7 +8,9 @@ use crate::catalog::MappingState;
 use crate::config::{Broker, Config, FilePath};
 use crate::domain::time::Timestamp;
 use crate::intake::Router;
-use crate::net::tls::{self, Purpose, ServerTlsFiles};
+use crate::mapping::Mapping;
+use crate::net::auth;
+use crate::net::tls::{self, MaterialFault, Part, Purpose, ServerTlsFiles};
 
 /// One thing that is wrong or has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,6 +50,9 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
 fn check_mappings(config: &Config, findings: &mut Vec<Finding>) {
     let Foreseen { catalog, unasked, rate_faults } = mappings::foresee(config);
     findings.extend(rate_faults.iter().map(|found| fault("mappings", "mappings.rates", found)));
+    for (name, broker) in &config.brokers {
+        check_poll(name, broker, catalog.mapping_of(name).as_deref(), findings);
+    }
     for listed in catalog.listed() {
         for found in listed.faults.iter().map(|found| fault("mappings", "", found)) {
             // A folder that cannot be read is a fault of each mapping in it, and told once.
@@ -100,14 +105,47 @@ fn check_listeners(config: &Config, now: Timestamp, findings: &mut Vec<Finding>)
 
 fn check_broker(name: &str, broker: &Broker, now: Timestamp, findings: &mut Vec<Finding>) {
     let place = |key: &str| format!("brokers.{name}.{key}");
-    if let Err(found) = tls::load_pair(broker.certificate.as_path(), broker.key.as_path(), Purpose::Client, now) {
-        findings.push(fault("certificates", place("certificate"), format!("{found}; the broker is disabled, nothing is sent to it")));
+    let mut disabled = |key: &str, found: MaterialFault| {
+        findings.push(fault("certificates", place(key), format!("{found}; the broker is disabled, nothing is sent to it")));
+    };
+    if let (Some(certificate), Some(key)) = (&broker.certificate, &broker.key)
+        && let Err(found) = tls::load_pair(certificate.as_path(), key.as_path(), Purpose::Client, now)
+    {
+        disabled("certificate", found);
     }
-    if let Err(found) = tls::load_roots(broker.ca.as_path(), now) {
-        findings.push(fault("certificates", place("ca"), format!("{found}; the broker is disabled, nothing is sent to it")));
+    match &broker.ca {
+        Some(ca) => {
+            if let Err(found) = tls::load_roots(ca.as_path(), now) {
+                disabled("ca", found);
+            }
+        }
+        None if !tls::trusts_somebody() => {
+            let detail =
+                "none, and this machine trusts nobody (SSL_CERT_FILE can name a file); the broker is disabled, nothing is sent to it";
+            findings.push(fault("certificates", place("ca"), detail));
+        }
+        None => findings.push(Finding { note: true, ..fault("certificates", place("ca"), "none: whoever this machine trusts is trusted") }),
+    }
+    // A fault of `ca` is told above.
+    if let Err(found) = auth::check(broker, now)
+        && found.part != Part::Ca
+    {
+        findings.push(fault("certificates", place("auth"), format!("{found}; the broker is disabled, nothing is sent to it")));
     }
     if broker.callback_identities.is_empty() {
         findings.push(Finding { note: true, ..fault("certificates", place("callback_identities"), "none: this broker cannot call back") });
+    }
+}
+
+/// Polling takes an interval and an address here, and rules in the mapping.
+fn check_poll(name: &str, broker: &Broker, mapping: Option<&Mapping>, findings: &mut Vec<Finding>) {
+    if broker.poll.is_some() && mapping.is_some_and(|mapping| mapping.poll().is_none()) {
+        let detail = "the mapping does not say how to poll: its notices.toml has no [poll]";
+        findings.push(fault("mappings", format!("brokers.{name}.poll"), detail));
+    }
+    if broker.poll.is_none() && broker.urls.poll.is_some() {
+        let place = format!("brokers.{name}.urls.poll");
+        findings.push(Finding { note: true, ..fault("effect", place, "has no effect without `poll = { every_s = … }`") });
     }
 }
 
@@ -161,7 +199,6 @@ fn without_effect(config: &Config, findings: &mut Vec<Finding>) {
     say(config.retention != defaults.retention, "retention".into());
     say(config.cluster != defaults.cluster, "cluster".into());
     for (name, broker) in &config.brokers {
-        say(broker.poll.is_some(), format!("brokers.{name}.poll"));
         say(broker.answer_within_s != defaults_of_broker.answer_within_s, format!("brokers.{name}.answer_within_s"));
     }
 }

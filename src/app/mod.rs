@@ -22,12 +22,14 @@ use tokio_util::sync::CancellationToken;
 pub use check::{Finding, check};
 pub use mappings::source_of;
 
+use crate::callback::poll::Poller;
 use crate::catalog::SharedCatalog;
 use crate::config::Config;
 use crate::domain::time::SharedClock;
 use crate::forward::Lanes;
 use crate::http::common::Draining;
 use crate::intake::{Intake, Router};
+use crate::net::line::Line;
 use crate::net::tls;
 use crate::net::webhook_client::WebhookClient;
 use crate::store::{Store, StoreOptions};
@@ -154,7 +156,7 @@ impl Shared {
         let bound = listeners::bind(&self.config, self.clock.now())?;
         let lanes =
             Arc::new(Lanes::start(&self.config.brokers, &Arc::new(self.store.clone()), &Arc::new(self.catalogs.clone()), &self.clock));
-        let stations = self.spawn_stations(&webhooks);
+        let stations = self.spawn_stations(&webhooks, &lanes);
         let addresses = bound.addresses();
         let servers = bound.serve(&self, intake, webhooks, Arc::clone(&lanes))?;
         tracing::info!(intake = %addresses.intake, callbacks = %addresses.callbacks, ops = %addresses.ops, "listening");
@@ -168,17 +170,29 @@ impl Shared {
         WebhookClient::new(Arc::new(guard)).map_err(|_| StartError::new("the webhook client cannot be built"))
     }
 
-    fn spawn_stations(&self, webhooks: &WebhookClient) -> Vec<JoinHandle<()>> {
+    fn spawn_stations(&self, webhooks: &WebhookClient, lanes: &Lanes) -> Vec<JoinHandle<()>> {
         let store = Arc::new(self.store.clone());
         let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::new(webhooks.clone()), Arc::clone(&self.clock), Limits::default());
+        let pollers = self.pollers(&store, lanes);
         let reader = crate::callback::reader::NoticeReader::new(store, Arc::new(self.catalogs.clone()));
         let (for_dispatcher, for_reader) = (self.shutdown.clone(), self.shutdown.clone());
         let tidying = tidy(self.store.clone(), self.shutdown.clone());
-        vec![
+        let mut stations = vec![
             self.watched("webhooks", dispatcher.run(for_dispatcher)),
             self.watched("notices", reader.run(for_reader)),
             self.watched("tidying", tidying),
-        ]
+        ];
+        stations.extend(pollers.into_iter().map(|poller| self.watched("polls", poller.run(self.shutdown.clone()))));
+        stations
+    }
+
+    /// A poller for each broker that does not call: it goes by the line that the broker's lane owns.
+    fn pollers(&self, store: &Arc<Store>, lanes: &Lanes) -> Vec<Poller<Store, ports::Catalogs, Line>> {
+        let poller = |(name, config): (&String, &crate::config::Broker)| {
+            let (store, rules) = (Arc::clone(store), Arc::new(self.catalogs.clone()));
+            Poller::new(name, config, store, rules, lanes.line(name)?, Arc::clone(&self.clock))
+        };
+        self.config.brokers.iter().filter_map(poller).collect()
     }
 
     /// Runs a station. Should it end by a fault of ours, the process says that it is not ready and takes nothing

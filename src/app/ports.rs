@@ -5,6 +5,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::callback::poll::PollRules;
 use crate::callback::{Readers, TakenAnswer};
 use crate::catalog::{Catalog, SharedCatalog};
 use crate::domain::fact::Fact;
@@ -54,6 +55,12 @@ impl Readers for Catalogs {
 
     fn reloads(&self) -> watch::Receiver<u64> {
         self.reloads.subscribe()
+    }
+}
+
+impl PollRules for Catalogs {
+    fn mapping(&self, broker: &str) -> Option<Arc<Mapping>> {
+        self.shared.load().mapping_of(broker)
     }
 }
 

@@ -3,12 +3,13 @@
 //! [`Station::take`] stands behind `POST /v1/brokers/{broker}/notices`: it makes the bytes durable
 //! and answers, whatever they are; a repeat is dropped by the hash of its body (promise P6). The
 //! [`reader`] then reads stored notices by the newest good mapping of their broker and hands the
-//! facts to the store, which correlates and merges them (P7).
+//! facts to the store, which correlates and merges them (P7). Where a broker does not call, [`poll`] asks it.
 //!
 //! Who may call for which broker is settled before (the certificate is pinned to the broker). What
 //! must not happen here: judging a notice before it is stored, refusing one because of its content,
 //! or letting any of its bytes reach a log.
 
+pub mod poll;
 pub mod reader;
 #[cfg(test)]
 mod tests;
@@ -21,7 +22,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::watch;
 
 use crate::domain::ids::NoticeId;
-use crate::domain::time::SharedClock;
+use crate::domain::time::{SharedClock, Timestamp};
 use crate::metrics::NOTICES;
 use crate::store::{NewNotice, NoticeResult, NoticeRow, Reading, StoreError};
 
@@ -85,23 +86,35 @@ impl<S: Notices, M: Readers> Station<S, M> {
     /// # Errors
     /// [`StoreError`]: nothing was stored, the broker has to come again (503).
     pub async fn take(&self, broker: &str, content_type: &str, conversation: Option<&str>, body: Bytes) -> Result<TakenAnswer, StoreError> {
-        let conversation = conversation.and_then(kept_header);
-        let notice = NewNotice {
-            notice_id: NoticeId::new(),
-            broker: broker.to_owned(),
-            via: "callback",
-            dedupe_key: dedupe_key(conversation.as_deref(), &body),
-            content_type: kept_header(content_type).unwrap_or_default(),
-            body,
-            conversation,
-            received_at: self.clock.now(),
-        };
-        let repeated = self.store.take_notice(notice).await?;
-        if repeated {
-            metrics::counter!(NOTICES, "broker" => broker.to_owned(), "result" => "duplicate").increment(1);
-        }
+        keep(&*self.store, broker, "callback", (content_type, conversation, body), self.clock.now()).await?;
         Ok(self.readers.answer(broker))
     }
+}
+
+/// Makes a notice (content type, conversation, body) durable, however it came; says whether it was there already.
+async fn keep<S: Notices>(
+    store: &S,
+    broker: &str,
+    via: &'static str,
+    (content_type, conversation, body): (&str, Option<&str>, Bytes),
+    received_at: Timestamp,
+) -> Result<bool, StoreError> {
+    let conversation = conversation.and_then(kept_header);
+    let notice = NewNotice {
+        notice_id: NoticeId::new(),
+        broker: broker.to_owned(),
+        via,
+        dedupe_key: dedupe_key(conversation.as_deref(), &body),
+        content_type: kept_header(content_type).unwrap_or_default(),
+        body,
+        conversation,
+        received_at,
+    };
+    let repeated = store.take_notice(notice).await?;
+    if repeated {
+        metrics::counter!(NOTICES, "broker" => broker.to_owned(), "result" => "duplicate").increment(1);
+    }
+    Ok(repeated)
 }
 
 /// What a repeat is known by. The conversation counts: two messages can be answered in the same words.

@@ -175,9 +175,8 @@ fn check_broker(name: &str, broker: &super::Broker, fault: &mut impl FnMut(Strin
     if !plain {
         fault(format!("brokers.{name}"), "a broker's name has letters, digits, - and _ only, at most 64");
     }
-    if broker.url.0.scheme() != "https" {
-        fault(format!("brokers.{name}.url"), "has to be https: messages travel over mutual TLS only");
-    }
+    check_addresses(name, broker, fault);
+    check_proof(name, broker, fault);
     let at_least_one = [
         ("rate.per_second", broker.rate.per_second),
         ("rate.burst", broker.rate.burst),
@@ -195,6 +194,48 @@ fn check_broker(name: &str, broker: &super::Broker, fault: &mut impl FnMut(Strin
     }
     if broker.retry.max_ms < broker.retry.first_ms {
         fault(format!("brokers.{name}.retry.max_ms"), "at least first_ms");
+    }
+}
+
+fn check_addresses(name: &str, broker: &super::Broker, fault: &mut impl FnMut(String, &str)) {
+    let urls = &broker.urls;
+    let own = [
+        ("urls.amendment", &urls.amendment),
+        ("urls.cancellation", &urls.cancellation),
+        ("urls.presentation", &urls.presentation),
+        ("urls.query", &urls.query),
+        ("urls.poll", &urls.poll),
+    ];
+    let given = own.into_iter().filter_map(|(key, url)| Some((key, url.as_ref()?)));
+    for (key, url) in [("url", &broker.url)].into_iter().chain(given) {
+        if url.0.scheme() != "https" {
+            fault(format!("brokers.{name}.{key}"), "has to be https: messages travel over TLS only");
+        }
+    }
+    if let Some(poll) = &broker.poll {
+        if urls.poll.is_none() {
+            fault(format!("brokers.{name}.urls.poll"), "`poll` needs the address to poll");
+        }
+        if poll.every_s == 0 || poll.every_s > 86_400 {
+            fault(format!("brokers.{name}.poll.every_s"), "from 1 to 86400");
+        }
+    }
+}
+
+/// How we prove who we are: the client certificate, another proof, or both, but never nothing.
+fn check_proof(name: &str, broker: &super::Broker, fault: &mut impl FnMut(String, &str)) {
+    for (key, detail) in broker.auth.as_ref().and_then(|auth| auth.judge().err()).into_iter().flatten() {
+        fault(format!("brokers.{name}.auth.{key}"), detail);
+    }
+    let alone = broker.auth.as_ref().is_none_or(|auth| auth.kind == super::AuthKind::None);
+    match (&broker.certificate, &broker.key) {
+        (None, None) if alone => fault(
+            format!("brokers.{name}.certificate"),
+            "`certificate` and `key` may be left out only where `auth` is another proof of who we are: not `none`",
+        ),
+        (Some(_), None) => fault(format!("brokers.{name}.key"), "`certificate` and `key` belong together"),
+        (None, Some(_)) => fault(format!("brokers.{name}.certificate"), "`certificate` and `key` belong together"),
+        _ => {}
     }
 }
 

@@ -5,11 +5,13 @@
 //! dotted path and never with its value. File paths are relative to the working directory.
 //! What needs a file, a mapping or the network to be judged is judged by `preclear check`.
 
+mod auth;
 mod fields;
 mod load;
 
 use std::collections::BTreeMap;
 
+pub use auth::{Auth, AuthKind, ClientAuth, How, SecretPlace};
 pub use fields::{FilePath, HttpUrl, KeyHash, Listen, Settings, Share};
 pub use load::{ConfigFault, is_told, load, load_text, read};
 
@@ -225,12 +227,14 @@ record! {
         urls: Urls = Urls::default(),
         /// Polling.
         poll: Option<Poll>,
-        /// CA of the broker's server certificate (PEM).
-        ca: FilePath,
-        /// Our client certificate chain (PEM).
-        certificate: FilePath,
+        /// CA of the broker's server certificate (PEM); absent: whom this machine trusts.
+        ca: Option<FilePath>,
+        /// Our client certificate chain (PEM); may be left out, with `key`, only where `auth` is not `none`.
+        certificate: Option<FilePath>,
         /// Its private key (PEM).
-        key: FilePath,
+        key: Option<FilePath>,
+        /// Another proof of who we are, beside the client certificate or instead of it.
+        auth: Option<Auth>,
         /// DNS or URI SANs of the broker's client certificate.
         callback_identities: Vec<Text<255>>,
         /// Its rate limit.

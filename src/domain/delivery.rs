@@ -97,6 +97,17 @@ pub enum ConnectFault {
     Request,
 }
 
+/// Why there is no token to send a message with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TokenFault {
+    /// The server that gives out tokens does not answer, or not now.
+    Unavailable,
+    /// It does not believe our id and secret, or refuses what we ask for.
+    Refused,
+    /// Its answer is no token.
+    Unreadable,
+}
+
 /// What the mapping made of the body of a 2xx.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ReplyVerdict {
@@ -113,6 +124,8 @@ pub enum ReplyVerdict {
 /// What was seen on the wire of one try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WireResult {
+    /// There was nothing to prove ourselves with, so that nothing was sent.
+    NotAuthorised(TokenFault),
     /// No connection, so that no byte of the message left us.
     NotSent(ConnectFault),
     /// A connection took nothing: it ended, or the broker gave the stream back, before the message was begun.
@@ -137,6 +150,8 @@ pub enum WireResult {
 pub enum ChannelFault {
     /// No connection.
     NotConnected(ConnectFault),
+    /// No token.
+    Token(TokenFault),
     /// A status that speaks of who we are, where we send or how we talk.
     Status(u16),
 }
@@ -150,6 +165,9 @@ impl ChannelFault {
             Self::NotConnected(ConnectFault::Tls) => "tls",
             Self::NotConnected(ConnectFault::Timeout) => "connect_timeout",
             Self::NotConnected(ConnectFault::Request) => "request",
+            Self::Token(TokenFault::Unavailable) => "token_unavailable",
+            Self::Token(TokenFault::Refused) => "token_refused",
+            Self::Token(TokenFault::Unreadable) => "token_unreadable",
             Self::Status(300..=399) => "redirect",
             Self::Status(401) => "unauthorized",
             Self::Status(403) => "forbidden",
@@ -232,6 +250,7 @@ impl Outcome {
 /// as 500 (15.6).
 pub const fn classify(wire: &WireResult) -> Outcome {
     match *wire {
+        WireResult::NotAuthorised(fault) => Outcome::ChannelFault(ChannelFault::Token(fault)),
         WireResult::NotSent(fault) => Outcome::ChannelFault(ChannelFault::NotConnected(fault)),
         WireResult::NotBegun => Outcome::NotTaken { hold: None, spent: false },
         WireResult::Cut => Outcome::InDoubt(Doubt::Cut),
@@ -328,6 +347,14 @@ mod tests {
             (ConnectFault::Request, "request"),
         ] {
             assert_eq!(classify(&WireResult::NotSent(fault)).detail(), word);
+        }
+        for (fault, word) in [
+            (TokenFault::Unavailable, "token_unavailable"),
+            (TokenFault::Refused, "token_refused"),
+            (TokenFault::Unreadable, "token_unreadable"),
+        ] {
+            let outcome = classify(&WireResult::NotAuthorised(fault));
+            assert_eq!((outcome.as_str(), outcome.detail()), ("channel_fault", word));
         }
         assert_eq!(classify(&WireResult::NotBegun), Outcome::NotTaken { hold: None, spent: false });
         assert_eq!(classify(&WireResult::Cut), Outcome::InDoubt(Doubt::Cut));

@@ -3,6 +3,10 @@
 //! The permit was taken before; but making the attempt durable takes an uneven time (commits of many
 //! messages end together), which would bunch what the limiter had spread out. So just before the wire a
 //! second limiter of the same figures evens it out again; it hardly ever waits.
+//!
+//! What proves us to the broker is in hand before the attempt is begun: a token that is not to be had is the
+//! channel's fault and leaves no trace at the message. A token that the broker refuses (401) is fetched anew
+//! once in an attempt, and the same bytes go again under a permit of their own.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,14 +15,15 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use super::headers::headers;
-use super::permits::Permits;
 use super::ports::{Outbox, ReplyRules};
 use super::reply::{self, Reading};
 use crate::config::{Broker, HttpUrl};
 use crate::domain::delivery::{DeliveryState, MessageKind, Outcome, ReplyVerdict, WireResult, classify};
 use crate::domain::retry::{self, Case, Holds, Next, next};
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::net::auth::Grant;
 use crate::net::client::{BrokerClient, Exchange, Post};
+use crate::net::line::Line;
 use crate::store::{AttemptRecord, OutboxRow, Settlement, StoreError};
 
 /// Delays between tries to make an outcome durable.
@@ -36,7 +41,7 @@ pub(super) struct Hand<O> {
     pub(super) client: BrokerClient,
     pub(super) rules: Arc<dyn ReplyRules>,
     /// Evens out what the store bunched.
-    pub(super) wire_permits: Arc<Permits>,
+    pub(super) line: Arc<Line>,
     /// Closed when the lane stopped sending after this attempt got its permit.
     pub(super) door: Arc<AtomicBool>,
     pub(super) holds: Arc<Mutex<Holds>>,
@@ -64,19 +69,27 @@ struct Seen {
 impl<O: Outbox> Hand<O> {
     /// Carries one message.
     pub(super) async fn carry(self, row: OutboxRow) -> Finished {
+        let grant = match self.client.grant().await {
+            Ok(grant) => grant,
+            Err(fault) => {
+                let outcome = classify(&WireResult::NotAuthorised(fault));
+                self.count(outcome);
+                return Finished::Tried { outcome, took: Duration::ZERO };
+            }
+        };
         let attempts = match self.outbox.begin_attempt(row.message_id, self.clock.now()).await {
             Ok(Some(attempts)) => attempts,
             Ok(None) => return Finished::NotSent,
             Err(_) => return Finished::StoreFailed,
         };
-        self.wire_permits.wait().await;
+        self.line.wire().await;
         if !self.door.load(Ordering::SeqCst) {
             self.release(&row).await;
             return Finished::NotSent;
         }
-        let (started_at, began) = (self.clock.now(), Instant::now());
-        let exchange = self.client.post(self.post(&row)).await;
-        let (took, finished_at) = (began.elapsed(), self.clock.now());
+        let started_at = self.clock.now();
+        let (exchange, took) = self.exchange(&row, grant).await;
+        let finished_at = self.clock.now();
         let seen = see(exchange, self.rules.as_ref(), finished_at);
         self.measure(seen.outcome, took);
         let outcome = seen.outcome;
@@ -96,6 +109,25 @@ impl<O: Outbox> Hand<O> {
         Finished::Tried { outcome, took }
     }
 
+    /// Sends the message; once more when the broker refused a token and another can be had.
+    async fn exchange(&self, row: &OutboxRow, grant: Grant) -> (Exchange, Duration) {
+        let began = Instant::now();
+        let exchange = self.client.post(self.post(row), &grant).await;
+        let took = began.elapsed();
+        // 401: the broker did not look at the message, so that sending it again repeats nothing.
+        if !matches!(&exchange, Exchange::Answered(reply) if reply.code == 401) {
+            return (exchange, took);
+        }
+        let Some(grant) = self.client.renew(&grant).await else { return (exchange, took) };
+        self.line.wire().await;
+        if !self.door.load(Ordering::SeqCst) {
+            return (exchange, took);
+        }
+        let began = Instant::now();
+        let exchange = self.client.post(self.post(row), &grant).await;
+        (exchange, began.elapsed())
+    }
+
     fn post(&self, row: &OutboxRow) -> Post {
         Post {
             url: url(&self.config, row.kind).0.clone(),
@@ -105,8 +137,12 @@ impl<O: Outbox> Hand<O> {
         }
     }
 
-    fn measure(&self, outcome: Outcome, took: Duration) {
+    fn count(&self, outcome: Outcome) {
         metrics::counter!("preclear_send_attempts_total", "broker" => self.name.clone(), "outcome" => outcome.as_str()).increment(1);
+    }
+
+    fn measure(&self, outcome: Outcome, took: Duration) {
+        self.count(outcome);
         metrics::histogram!("preclear_send_duration_seconds", "broker" => self.name.clone()).record(took.as_secs_f64());
     }
 

@@ -17,7 +17,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Finished, Hand, policy};
 use super::lanes::LaneError;
-use super::permits::Permits;
 use super::ports::{Mappings, Outbox};
 use super::status::{LaneStatus, Sign};
 use crate::config::Broker;
@@ -27,6 +26,7 @@ use crate::domain::ids::MessageId;
 use crate::domain::retry::{Holds, span};
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::net::client::BrokerClient;
+use crate::net::line::Line;
 use crate::net::tls::{MaterialFault, Part, Why};
 use crate::store::{AttemptRecord, OutboxRow, Settlement};
 
@@ -93,8 +93,8 @@ pub(super) struct Lane<O, M> {
     hold: Option<Hold>,
     holds: Arc<Mutex<Holds>>,
     breaker: Breaker,
-    permits: Permits,
-    wire_permits: Arc<Permits>,
+    /// Shared with whoever asks this broker for notices.
+    line: Arc<Line>,
     door: Arc<AtomicBool>,
     ready: VecDeque<OutboxRow>,
     tasks: JoinSet<Finished>,
@@ -128,8 +128,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
             hold: None,
             holds,
             breaker,
-            permits: Permits::empty(&config.rate),
-            wire_permits: Arc::new(Permits::empty(&config.rate)),
+            line: Arc::new(Line::new(&config.rate)),
             door: Arc::new(AtomicBool::new(false)),
             ready: VecDeque::new(),
             tasks: JoinSet::new(),
@@ -146,6 +145,10 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
 
     pub(super) fn subscribe(&self) -> watch::Receiver<LaneStatus> {
         self.sign.subscribe()
+    }
+
+    pub(super) fn line(&self) -> Arc<Line> {
+        Arc::clone(&self.line)
     }
 
     /// Works until the process ends, then finishes what is in hand.
@@ -188,7 +191,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
         }
         let now = Instant::now();
         let client = match &self.client {
-            Ok(client) if client.not_after() > self.clock.now() => client.clone(),
+            Ok(client) if client.not_after().is_none_or(|ends| ends > self.clock.now()) => client.clone(),
             Ok(_) => {
                 self.client = Err(MaterialFault { part: Part::Certificate, why: Why::Expired });
                 return Pace::Again;
@@ -200,6 +203,9 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
                 return Pace::Again;
             }
         };
+        if let Some(until) = self.line.held_until() {
+            self.held("retry_after", until - now);
+        }
         if let Some(hold) = &self.hold {
             if now < hold.until {
                 return Pace::Wait(Some(hold.until));
@@ -263,7 +269,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
                 });
             }
         };
-        if let Err(wait) = self.permits.take() {
+        if let Err(wait) = self.line.take() {
             self.breaker.record(leave, Call::Neutral, now);
             self.ready.push_front(row);
             return Pace::Wait(Some(Instant::now() + wait));
@@ -276,7 +282,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
             clock: Arc::clone(&self.clock),
             client,
             rules,
-            wire_permits: Arc::clone(&self.wire_permits),
+            line: Arc::clone(&self.line),
             door: Arc::clone(&self.door),
             holds: Arc::clone(&self.holds),
         };

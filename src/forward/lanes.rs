@@ -15,6 +15,7 @@ use super::ports::{Mappings, Outbox};
 use super::status::LaneStatus;
 use crate::config::Broker;
 use crate::domain::time::SharedClock;
+use crate::net::line::Line;
 use crate::net::tls::MaterialFault;
 use crate::store::StoreError;
 
@@ -36,7 +37,7 @@ pub enum LaneError {
     /// It could not be made durable; nothing changed.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The new certificate, key or CA cannot be used; what was in use before still is.
+    /// The new certificate, key, CA or secret cannot be used; what was in use before still is.
     #[error(transparent)]
     Material(#[from] MaterialFault),
 }
@@ -44,6 +45,7 @@ pub enum LaneError {
 struct Handle {
     commands: mpsc::Sender<Command>,
     status: watch::Receiver<LaneStatus>,
+    line: Arc<Line>,
 }
 
 /// The lanes, one per broker.
@@ -75,7 +77,7 @@ impl Lanes {
                 receiver,
                 stop.clone(),
             );
-            handles.insert(name.clone(), Handle { commands, status: lane.subscribe() });
+            handles.insert(name.clone(), Handle { commands, status: lane.subscribe(), line: lane.line() });
             tasks.push(tokio::spawn(supervise(lane, name.clone())));
         }
         Self { handles, tasks: Mutex::new(tasks), stop }
@@ -89,6 +91,11 @@ impl Lanes {
     /// Follows the status of one lane.
     pub fn watch(&self, broker: &str) -> Option<watch::Receiver<LaneStatus>> {
         self.handles.get(broker).map(|handle| handle.status.clone())
+    }
+
+    /// The line of one broker, for those who ask it for notices.
+    pub fn line(&self, broker: &str) -> Option<Arc<Line>> {
+        self.handles.get(broker).map(|handle| Arc::clone(&handle.line))
     }
 
     /// Stops sending to a broker, over restarts, until [`Lanes::resume`]. What is in hand is finished.
@@ -108,7 +115,7 @@ impl Lanes {
         self.ask(broker, |answer| Command::Resume { answer }).await
     }
 
-    /// Reads certificate, key and CA again. New connections use them; what is in hand ends with the old.
+    /// Reads certificate, key, CA and secrets again. New connections use them; what is in hand ends with the old.
     ///
     /// # Errors
     /// Unknown broker, or files that cannot be used: then the old ones stay in use.

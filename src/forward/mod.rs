@@ -7,7 +7,8 @@
 //!
 //! Invariants:
 //! - nothing is sent whose attempt is not durable; what a crash leaves between the two is in doubt;
-//! - one slow or broken broker touches no other: a lane shares nothing but the store;
+//! - one slow or broken broker touches no other: a lane shares nothing but the store, and its own broker's
+//!   [`Line`](crate::net::line::Line) with whoever asks that broker for notices;
 //! - waiting (for a permit, the breaker, an operator, a certificate) spends no attempt;
 //! - every state in which a lane sends nothing has a word and a time ([`LaneStatus`]).
 //!
@@ -19,7 +20,6 @@ mod attempt;
 mod headers;
 mod lane;
 mod lanes;
-mod permits;
 mod ports;
 mod reply;
 mod status;

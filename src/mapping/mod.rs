@@ -50,6 +50,7 @@ mod operator;
 mod origin;
 mod own;
 mod pointers;
+mod poll;
 mod program;
 mod rates;
 mod reading;
@@ -79,6 +80,7 @@ pub use condition::{Condition, ConditionFault};
 pub use faults::MappingFault;
 pub use manifest::{Currency, Manifest, Transport};
 pub use operator::Operator;
+pub use poll::{AcknowledgeMethod, Poll};
 pub use rates::{Conversion, MAX_RATES_BYTES, Rates};
 pub use reading::{MAX_NOTICE_BYTES, Unreadable, UnreadableReason};
 pub use registry::{Broken, Registry};
@@ -249,6 +251,19 @@ impl Mapping {
     /// When it cannot be read: the bytes are kept and a person is told, nothing is guessed.
     pub fn read(&self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
         reading::read(&self.rules, &self.fields, bytes)
+    }
+
+    /// How notices are asked for; none when `notices.toml` has no `[poll]`.
+    pub fn poll(&self) -> Option<&Poll> {
+        self.rules.poll.as_ref()
+    }
+
+    /// The ids in the list that the poll address answers, in its order, each once and bounded.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn poll_entries(&self, body: &[u8]) -> Result<Vec<String>, Unreadable> {
+        self.rules.poll.as_ref().map_or_else(|| Ok(Vec::new()), |poll| poll.ids(body))
     }
 
     /// Reads the synchronous 2xx reply to a message. `conversation` is the value of the header

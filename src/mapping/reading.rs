@@ -74,7 +74,7 @@ pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8]) -> Result<Vec
         return Err(UnreadableReason::Empty.into());
     }
     let (buffers, mut left) = (Buffers::default(), Allowance::default());
-    let mut dom = body(rules, bytes, &buffers)?;
+    let mut dom = body(&rules.namespaces, bytes, &buffers)?;
     for rule in &rules.unwraps {
         dom = unwrap::apply(dom, rule, &buffers, &mut left)?;
     }
@@ -92,9 +92,9 @@ pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8]) -> Result<Vec
 }
 
 /// The tree of a body, XML or JSON.
-fn body<'a>(rules: &'a Rules, bytes: &'a [u8], buffers: &'a Buffers) -> Result<Dom<'a>, Unreadable> {
+pub(super) fn body<'a>(namespaces: &'a [String], bytes: &'a [u8], buffers: &'a Buffers) -> Result<Dom<'a>, Unreadable> {
     let text = xml::text(bytes, MAX_NOTICE_BYTES)?;
-    let mut builder = Builder::new(&rules.namespaces, bytes.len());
+    let mut builder = Builder::new(namespaces, bytes.len());
     if xml::is_json(bytes) { json_body::read(&mut builder, text, buffers) } else { xml::read(&mut builder, text) }?;
     Ok(builder.finish())
 }

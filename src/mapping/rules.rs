@@ -20,6 +20,7 @@ pub(super) struct Rules {
     pub namespaces: Vec<String>,
     pub unwraps: Vec<Unwrap>,
     pub notices: Vec<NoticeRule>,
+    pub poll: Option<super::poll::Poll>,
 }
 
 /// Elements that hold a document of its own, read in its place.
@@ -139,6 +140,7 @@ pub(super) fn read<'t>(text: &'t str, codes: &[Arc<CodeList>], faults: &mut File
             prefixes.add(prefix.text, uri.text);
         }
     }
+    rules.poll = table.table("poll", faults).and_then(|inner| super::poll::read(inner, &prefixes, faults));
     let (unwraps, notices) = (table.tables("unwrap", faults), table.tables("notice", faults));
     if notices.is_empty() {
         faults.at(0, "at least one [[notice]] is needed");

@@ -10,9 +10,10 @@
 //! request: data before a finished handshake is not processed); a body that was never asked for; an
 //! HTTP/2 stream that the broker gave back as not processed (RFC 9113, 8.7). All else is unknown.
 //!
-//! Invariants: https only, only the broker's CA, only our checked pair, no resumption (so that every
-//! connection shows the certificate), no redirect, no proxy, no retry by the library, one time limit over
-//! everything, at most [`MAX_REPLY_BYTES`] of an answer.
+//! Invariants: https only, only the broker's CA (the machine's where none is configured), only our checked
+//! pair (none only where another proof is configured), no resumption (so that every connection shows the
+//! certificate), no redirect, no proxy, no retry by the library, one time limit over everything, at most
+//! [`MAX_REPLY_BYTES`] of an answer to a message.
 //!
 //! Must not: log, retry, or pass on a library's or the broker's text.
 
@@ -24,16 +25,18 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use reqwest::header::{CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use rustls::client::Resumption;
-use rustls::sign::SingleCertAndKey;
 use rustls::{AlertDescription, ClientConfig};
 use tokio::time::{Instant, timeout_at};
 
+use super::auth::{Grant, Proof};
 use super::tls::{self, KeyPair, MaterialFault, Part, Purpose, Why};
-use crate::config::Broker;
-use crate::domain::delivery::ConnectFault;
+use crate::config::{AuthKind, Broker};
+use crate::domain::delivery::{ConnectFault, TokenFault};
 use crate::domain::retry;
 use crate::domain::time::Timestamp;
+
+/// The method of a question.
+pub use reqwest::Method;
 
 /// Most bytes that are read of a reply to a message that was taken.
 pub const MAX_REPLY_BYTES: usize = 1024 * 1024;
@@ -42,11 +45,11 @@ pub const MAX_REPLY_BYTES: usize = 1024 * 1024;
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 
 /// Longest time for a connection, however long an answer may take.
-const MAX_CONNECT_TIME: Duration = Duration::from_secs(10);
+pub(super) const MAX_CONNECT_TIME: Duration = Duration::from_secs(10);
 
 /// An idle connection is dropped before the other side does it: common servers keep one for 5 s
 /// (Apache, Node.js, actix), and a POST written into a closing connection is a message in doubt.
-const IDLE_TIME: Duration = Duration::from_secs(4);
+pub(super) const IDLE_TIME: Duration = Duration::from_secs(4);
 
 /// How often a quiet HTTP/2 connection is asked for life, so that a dead one is not used for ever.
 const PING_TIME: Duration = Duration::from_secs(10);
@@ -56,7 +59,21 @@ const PING_TIME: Duration = Duration::from_secs(10);
 pub struct BrokerClient {
     http: reqwest::Client,
     timeout: Duration,
-    not_after: Timestamp,
+    not_after: Option<Timestamp>,
+    proof: Proof,
+}
+
+/// A question to the broker: a request without a body, which is harmless to repeat.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// How: `GET`, `DELETE` and the like.
+    pub method: Method,
+    /// Where to.
+    pub url: url::Url,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+    /// Most bytes that are read of an answer.
+    pub max_bytes: usize,
 }
 
 /// A message on its way.
@@ -96,10 +113,19 @@ pub struct Reply {
     pub body: Bytes,
     /// Whether the body came whole.
     pub complete: bool,
+    /// Whether it did not because it has more bytes than are read.
+    pub too_long: bool,
     headers: HeaderMap,
 }
 
 impl Reply {
+    /// An answer for a test of those who read one.
+    #[cfg(test)]
+    pub(crate) fn of(code: u16, headers: &[(&'static str, &'static str)], body: &[u8]) -> Self {
+        let headers = headers.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect();
+        Self { code, body: Bytes::copy_from_slice(body), complete: true, too_long: false, headers }
+    }
+
     /// A header's value, when it is visible ASCII.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -122,20 +148,14 @@ impl BrokerClient {
     /// # Errors
     /// Which file is at fault and why; then nothing may be sent to this broker.
     pub fn new(broker: &Broker, now: Timestamp) -> Result<Self, MaterialFault> {
-        let pair = tls::load_pair(broker.certificate.as_path(), broker.key.as_path(), Purpose::Client, now)?;
-        let not_after = pair.not_after;
-        let roots = tls::load_roots(broker.ca.as_path(), now)?;
-        let unusable = MaterialFault { part: Part::Certificate, why: Why::Unusable };
+        let pair = load_pair(broker, now)?;
+        let not_after = pair.as_ref().map(|pair| pair.not_after);
+        let roots = broker.ca.as_ref().map(|ca| tls::load_roots(ca.as_path(), now)).transpose()?;
+        let proof = Proof::load(broker, now)?;
+        let unusable = MaterialFault { part: Part::Ca, why: Why::Unusable };
         let timeout = Duration::from_secs(broker.timeout_s);
         let in_flight = usize::try_from(broker.max_in_flight).unwrap_or(usize::MAX);
-        let http = reqwest::Client::builder()
-            .tls_backend_preconfigured(client_config(pair, roots).ok_or(unusable)?)
-            .https_only(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("preclear/", env!("CARGO_PKG_VERSION")))
+        let http = http_builder(tls::client_config(pair, roots).ok_or(unusable)?)
             .connect_timeout(timeout.min(MAX_CONNECT_TIME))
             .pool_idle_timeout(IDLE_TIME)
             .pool_max_idle_per_host(in_flight)
@@ -143,23 +163,50 @@ impl BrokerClient {
             .http2_keep_alive_timeout(PING_TIME)
             .build()
             .map_err(|_| unusable)?;
-        Ok(Self { http, timeout, not_after })
+        Ok(Self { http, timeout, not_after, proof })
     }
 
-    /// When our certificate ends.
-    pub const fn not_after(&self) -> Timestamp {
+    /// When our certificate ends; none when we show none.
+    pub const fn not_after(&self) -> Option<Timestamp> {
         self.not_after
     }
 
+    /// What the next request carries to be believed; may fetch a token, within a time limit of its own.
+    ///
+    /// # Errors
+    /// There is none to be had: nothing may be sent.
+    pub async fn grant(&self) -> Result<Grant, TokenFault> {
+        self.proof.grant().await
+    }
+
+    /// Another grant for one that the broker answered by 401, if another can be had.
+    pub async fn renew(&self, refused: &Grant) -> Option<Grant> {
+        self.proof.renew(refused).await
+    }
+
+    /// Asks once and reads the answer, within the broker's time limit.
+    pub async fn ask(&self, ask: Ask, grant: &Grant) -> Exchange {
+        let deadline = Instant::now() + self.timeout;
+        let Some(mut headers) = header_map(&ask.headers) else { return Exchange::NotSent(ConnectFault::Request) };
+        grant.put(&mut headers);
+        let sending = self.http.request(ask.method, ask.url).headers(headers).send();
+        match timeout_at(deadline, sending).await {
+            Ok(Ok(response)) => Exchange::Answered(read(response, deadline, ask.max_bytes).await),
+            // A question leaves nothing behind, so nothing hangs on how far it came.
+            Ok(Err(error)) => judge(&error, true),
+            Err(_) => Exchange::Silence,
+        }
+    }
+
     /// Sends a message once and reads the answer, within the broker's time limit.
-    pub async fn post(&self, post: Post) -> Exchange {
+    pub async fn post(&self, post: Post, grant: &Grant) -> Exchange {
         let deadline = Instant::now() + self.timeout;
         let gate = Gate::default();
-        let Some(headers) = headers(&post) else { return Exchange::NotSent(ConnectFault::Request) };
+        let Some(headers) = headers(&post, grant) else { return Exchange::NotSent(ConnectFault::Request) };
         let body = reqwest::Body::wrap_stream(futures_util::stream::once(gate.clone().open(post.body)));
         let sending = self.http.post(post.url).headers(headers).body(body).send();
         match timeout_at(deadline, sending).await {
-            Ok(Ok(response)) => Exchange::Answered(read(response, deadline).await),
+            Ok(Ok(response)) => Exchange::Answered(read(response, deadline, MAX_REPLY_BYTES).await),
             Ok(Err(error)) => judge(&error, gate.lock()),
             Err(_) if gate.lock() => Exchange::Silence,
             Err(_) => Exchange::NotSent(ConnectFault::Timeout),
@@ -167,46 +214,64 @@ impl BrokerClient {
     }
 }
 
-fn client_config(pair: KeyPair, roots: rustls::RootCertStore) -> Option<ClientConfig> {
-    let mut config = ClientConfig::builder_with_provider(tls::provider())
-        .with_safe_default_protocol_versions()
-        .ok()?
-        .with_root_certificates(roots)
-        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(pair.certified)));
-    config.resumption = Resumption::disabled();
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Some(config)
+/// Our client certificate, where one is configured. Half a pair was refused with the configuration.
+fn load_pair(broker: &Broker, now: Timestamp) -> Result<Option<KeyPair>, MaterialFault> {
+    let (Some(certificate), Some(key)) = (&broker.certificate, &broker.key) else {
+        let alone = broker.auth.as_ref().is_none_or(|auth| auth.kind == AuthKind::None);
+        let half = broker.certificate.is_some() || broker.key.is_some();
+        let missing = MaterialFault { part: Part::Certificate, why: Why::Unreadable };
+        return if alone || half { Err(missing) } else { Ok(None) };
+    };
+    tls::load_pair(certificate.as_path(), key.as_path(), Purpose::Client, now).map(Some)
+}
+
+/// What every client of ours that speaks for a broker's sake has in common.
+pub(super) fn http_builder(tls: ClientConfig) -> reqwest::ClientBuilder {
+    reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .https_only(true)
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .no_proxy()
+        .referer(false)
+        .user_agent(concat!("preclear/", env!("CARGO_PKG_VERSION")))
 }
 
 /// The headers of a message. The length is said, so that the body is not sent in chunks.
-fn headers(post: &Post) -> Option<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &post.headers {
-        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?);
-    }
+fn headers(post: &Post, grant: &Grant) -> Option<HeaderMap> {
+    let mut headers = header_map(&post.headers)?;
+    grant.put(&mut headers);
     headers.insert(CONTENT_TYPE, HeaderValue::from_str(&post.content_type).ok()?);
     headers.insert(CONTENT_LENGTH, HeaderValue::from(post.body.len()));
     Some(headers)
 }
 
-async fn read(mut response: reqwest::Response, deadline: Instant) -> Reply {
+fn header_map(list: &[(String, String)]) -> Option<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    for (name, value) in list {
+        headers.insert(HeaderName::from_bytes(name.as_bytes()).ok()?, HeaderValue::from_str(value).ok()?);
+    }
+    Some(headers)
+}
+
+async fn read(mut response: reqwest::Response, deadline: Instant, max_bytes: usize) -> Reply {
     let code = response.status().as_u16();
-    let limit = if response.status().is_success() { MAX_REPLY_BYTES } else { MAX_ERROR_BYTES };
+    let limit = if response.status().is_success() { max_bytes } else { MAX_ERROR_BYTES };
     let mut body = BytesMut::new();
-    let complete = loop {
+    let (complete, too_long) = loop {
         match timeout_at(deadline, response.chunk()).await {
             Ok(Ok(Some(chunk))) => {
                 let room = limit - body.len();
                 body.extend_from_slice(&chunk[..chunk.len().min(room)]);
                 if chunk.len() > room {
-                    break false;
+                    break (false, true);
                 }
             }
-            Ok(Ok(None)) => break true,
-            Ok(Err(_)) | Err(_) => break false,
+            Ok(Ok(None)) => break (true, false),
+            Ok(Err(_)) | Err(_) => break (false, false),
         }
     };
-    Reply { code, body: body.freeze(), complete, headers: std::mem::take(response.headers_mut()) }
+    Reply { code, body: body.freeze(), complete, too_long, headers: std::mem::take(response.headers_mut()) }
 }
 
 /// Stands between the message and the library: closed, then opened by the library's asking for the

@@ -1,11 +1,77 @@
-//! A throw-away PKI in a folder, for the tests of this crate.
+//! A throw-away PKI in a folder and a small server, for the tests of this crate.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
     KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
+
+use super::tls::{ServerTlsFiles, server_config};
+
+/// An HTTPS server that asks for no certificate and answers by a function: status, further header lines
+/// with `\r\n`, body. It keeps what it was sent, head and body in one text.
+pub(crate) struct TestServer {
+    pub(crate) port: u16,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl TestServer {
+    pub(crate) async fn start(pki: &Pki, answer: impl Fn(usize, &str) -> (u16, &'static str, String) + Send + Sync + 'static) -> Self {
+        let files = pki.issue(Leaf::server("server"));
+        let files = ServerTlsFiles { certificate: &files.certificate, key: &files.key, client_ca: None, crl: None, required: false };
+        let config = server_config(&files, "2026-11-22T10:00:00Z".parse().expect("an instant")).expect("a listener").config;
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let port = listener.local_addr().expect("an address").port();
+        let seen: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (kept, answer) = (Arc::clone(&seen), Arc::new(answer));
+        tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (acceptor, kept, answer) = (acceptor.clone(), Arc::clone(&kept), Arc::clone(&answer));
+                tokio::spawn(async move {
+                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                    while let Some(request) = request(&mut stream).await {
+                        let number = {
+                            let mut kept = kept.lock().expect("the requests");
+                            kept.push(request.clone());
+                            kept.len()
+                        };
+                        let (status, headers, body) = answer(number, &request);
+                        let text = format!("HTTP/1.1 {status} X\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len());
+                        if stream.write_all(text.as_bytes()).await.is_err() || stream.flush().await.is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+        });
+        Self { port, seen }
+    }
+
+    pub(crate) fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("the requests").clone()
+    }
+}
+
+async fn request(stream: &mut (impl AsyncReadExt + Unpin)) -> Option<String> {
+    let mut bytes = Vec::new();
+    loop {
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = |line: &str| line.to_ascii_lowercase().strip_prefix("content-length: ").map(|n| n.parse().expect("a length"));
+            if body.len() >= head.lines().find_map(length).unwrap_or(0) {
+                return Some(text);
+            }
+        }
+        stream.read_buf(&mut bytes).await.ok().filter(|read| *read > 0)?;
+    }
+}
 
 /// A folder with a CA; removed at the end.
 pub(crate) struct Pki {

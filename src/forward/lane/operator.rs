@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use tokio::time::Instant;
 
 use super::super::lanes::LaneError;
-use super::super::permits::Permits;
 use super::super::ports::{Mappings, Outbox};
 use super::super::status::LaneState;
 use super::{Command, FILES_EVERY, Lane};
 use crate::domain::breaker::State;
 use crate::net::client::BrokerClient;
+use crate::net::line::Standing;
 use crate::net::tls::{MaterialFault, Part, Why};
 
 impl<O: Outbox, M: Mappings> Lane<O, M> {
@@ -47,8 +47,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
                 let result = self.outbox.resume(&self.name).await.map_err(LaneError::Store);
                 if result.is_ok() {
                     self.paused = Some(None);
-                    self.permits = Permits::empty(&self.config.rate);
-                    self.wire_permits = Arc::new(Permits::empty(&self.config.rate));
+                    self.line.empty();
                 }
                 (result, answer)
             }
@@ -69,9 +68,23 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
     pub(super) fn show(&mut self) {
         let (state, reason, until) = self.state();
         self.door.store(matches!(state, LaneState::Ready | LaneState::HalfOpen), Ordering::SeqCst);
+        self.line.publish(self.standing(state, until));
         let gauge = metrics::gauge!("preclear_breaker_state", "broker" => self.name.clone());
         gauge.set(self.breaker.state().gauge());
         self.sign.show(state, reason, until, self.tasks.len(), self.clock.now());
+    }
+
+    /// How the line stands for those who ask for notices: they may go when a message might, and need not wait
+    /// for a message that tries out whether the breaker may close.
+    fn standing(&self, state: LaneState, until: Option<Instant>) -> Standing {
+        let Ok(client) = &self.client else { return Standing::Shut };
+        let from = match (state, until) {
+            (LaneState::Ready, _) => None,
+            (LaneState::HalfOpen, _) if self.tasks.is_empty() => None,
+            (LaneState::Open | LaneState::Held, Some(until)) => Some(until),
+            _ => return Standing::Shut,
+        };
+        Standing::Open { client: Box::new(client.clone()), from }
     }
 
     fn state(&self) -> (LaneState, Option<String>, Option<Instant>) {

@@ -1,6 +1,7 @@
 //! Lanes against a broker in this process, over real mutual TLS. What is awaited is a signal, never a
 //! time; whoever hangs is ended by the limit of [`rig::run`].
 
+mod auth;
 mod broker;
 mod outbox;
 mod rig;
@@ -314,7 +315,7 @@ fn behind_a_closed_door_an_attempt_is_undone() {
         let hand = attempt::Hand {
             name: "b".to_owned(),
             client: crate::net::client::BrokerClient::new(&config, "2026-11-22T10:00:00Z".parse().expect("an instant")).expect("a client"),
-            wire_permits: Arc::new(permits::Permits::empty(&config.rate)),
+            line: Arc::new(crate::net::line::Line::new(&config.rate)),
             config,
             outbox: Arc::clone(&rig.outbox),
             clock: Arc::new(SystemClock),

@@ -48,8 +48,8 @@ pub fn configured(config: &Config) -> Vec<CertificateFile> {
         add(format!("{name}.client_ca"), client_ca, Use::Authorities);
     }
     for (name, broker) in &config.brokers {
-        add(format!("brokers.{name}.certificate"), Some(&broker.certificate), Use::Chain);
-        add(format!("brokers.{name}.ca"), Some(&broker.ca), Use::Authorities);
+        add(format!("brokers.{name}.certificate"), broker.certificate.as_ref(), Use::Chain);
+        add(format!("brokers.{name}.ca"), broker.ca.as_ref(), Use::Authorities);
     }
     files
 }

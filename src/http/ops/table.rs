@@ -109,7 +109,7 @@ const ORDERS: &[Route] = &[
     Route::new(Method::Post, "/v1/brokers/{broker}/reload-certificates", "Read a broker's certificates anew", || {
         web::to(handlers::reload_certificates)
     })
-    .described("The new ones are used from the next connection on, after a check; the old ones stay when the check fails.")
+    .described("Its secrets too. The new ones are used from the next connection on, after a check; the old ones stay when the check fails.")
     .answers(&[Answer::new(200, "They are in use.", THE_BROKER)])
     .refuses(&[Code::BadQuery, Code::NotFound, Code::ReloadRefused, Code::StoreUnavailable]),
     Route::new(Method::Post, "/v1/mappings/reload", "Load all mappings anew", || web::to(handlers::reload_mappings))

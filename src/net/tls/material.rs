@@ -29,6 +29,10 @@ pub enum Part {
     Ca,
     /// The revocation list.
     Crl,
+    /// What we prove ourselves with beside the certificate: value, password or client secret.
+    Secret,
+    /// Those whom we trust where tokens are given out.
+    TokenCa,
 }
 
 /// What is wrong with it.
@@ -83,6 +87,12 @@ impl MaterialFault {
             (Part::Crl, Why::Expired) => "crl_expired",
             (Part::Crl, Why::Unreadable) => "crl_unreadable",
             (Part::Crl, _) => "crl_unusable",
+            (Part::Secret, Why::Unreadable) => "secret_unreadable",
+            (Part::Secret, _) => "secret_unusable",
+            (Part::TokenCa, Why::Unreadable) => "token_ca_unreadable",
+            (Part::TokenCa, Why::NotPem) => "token_ca_not_pem",
+            (Part::TokenCa, Why::Expired) => "token_ca_expired",
+            (Part::TokenCa, _) => "token_ca_unusable",
         }
     }
 }
@@ -94,8 +104,13 @@ impl fmt::Display for MaterialFault {
             Part::Key => "key",
             Part::Ca => "ca",
             Part::Crl => "crl",
+            Part::Secret => "secret",
+            Part::TokenCa => "auth.ca",
         };
         let why = match self.why {
+            Why::Unreadable if self.part == Part::Secret => "the file or the environment variable cannot be read",
+            Why::Unusable if self.part == Part::Secret => "has to be one line of visible characters",
+            Why::Unusable if matches!(self.part, Part::Ca | Part::TokenCa) => "none of the certificates can be used",
             Why::Unreadable => "the file cannot be read",
             Why::NotPem => "the file holds no PEM of the expected kind",
             Why::Mismatch => "the certificate belongs to another key",
@@ -144,10 +159,15 @@ pub fn load_pair(certificate: &Path, key: &Path, purpose: Purpose, now: Timestam
 
 /// Loads the certificates of those whom we trust; at least one of them is valid at `now`.
 pub fn load_roots(path: &Path, now: Timestamp) -> Result<RootCertStore, MaterialFault> {
-    let fault = |why| MaterialFault { part: Part::Ca, why };
+    load_roots_of(Part::Ca, path, now)
+}
+
+/// The same for another file than `ca`.
+pub(crate) fn load_roots_of(part: Part, path: &Path, now: Timestamp) -> Result<RootCertStore, MaterialFault> {
+    let fault = |why| MaterialFault { part, why };
     let mut roots = RootCertStore::empty();
     let mut some_valid = false;
-    for certificate in certificates(path, Part::Ca)? {
+    for certificate in certificates(path, part)? {
         let parsed = parse(&certificate).map_err(fault)?;
         some_valid |= not_after(&parsed) > now;
         roots.add(certificate).map_err(|_| fault(Why::Unusable))?;
@@ -156,7 +176,7 @@ pub fn load_roots(path: &Path, now: Timestamp) -> Result<RootCertStore, Material
 }
 
 /// Reads a file up to the bound.
-pub(super) fn read(path: &Path, part: Part) -> Result<Vec<u8>, MaterialFault> {
+pub(crate) fn read(path: &Path, part: Part) -> Result<Vec<u8>, MaterialFault> {
     let unreadable = MaterialFault { part, why: Why::Unreadable };
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(|_| unreadable)?;

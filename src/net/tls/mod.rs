@@ -12,6 +12,7 @@
 //!
 //! Must not: read the clock (the instant comes in), or issue certificates.
 
+mod client;
 mod material;
 mod peer;
 mod server;
@@ -20,7 +21,10 @@ mod tests;
 
 use std::sync::Arc;
 
+pub(crate) use client::client_config;
+pub use client::trusts_somebody;
 pub use material::{KeyPair, MaterialFault, Part, Purpose, Why, load_pair, load_roots};
+pub(crate) use material::{load_roots_of, read};
 pub use peer::Peer;
 pub use server::{ServerTls, ServerTlsFiles, server_config};
 

@@ -21,7 +21,7 @@ use tokio_rustls::rustls::{RootCertStore, ServerConfig};
 #[derive(Clone)]
 pub struct Post {
     pub at: Instant,
-    /// SHA-256 of the client certificate of the connection.
+    /// SHA-256 of the client certificate of the connection; empty without one.
     pub certificate: String,
     pub method: String,
     pub path: String,
@@ -93,11 +93,15 @@ pub struct Broker {
     desk: Arc<Desk>,
 }
 
-fn tls(pki: &Pki) -> TlsAcceptor {
+/// With the authority's client certificates, or with none at all.
+fn tls(pki: &Pki, mutual: bool) -> TlsAcceptor {
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_slice(pki.ca.as_bytes()).unwrap()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap();
+    let verifier = match mutual {
+        true => WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build().unwrap(),
+        false => WebPkiClientVerifier::no_client_auth(),
+    };
     let Party { certificate, key, .. } = &pki.broker;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -115,7 +119,15 @@ fn tls(pki: &Pki) -> TlsAcceptor {
 impl Broker {
     /// Listens on loopback; the script sees every message that arrived whole.
     pub async fn start(pki: &Pki, script: impl Fn(&Post, &Turn) -> Reply + Send + Sync + 'static) -> Broker {
-        let acceptor = tls(pki);
+        Broker::listen(tls(pki, true), script).await
+    }
+
+    /// One that asks for no certificate.
+    pub async fn without_certificates(pki: &Pki, script: impl Fn(&Post, &Turn) -> Reply + Send + Sync + 'static) -> Broker {
+        Broker::listen(tls(pki, false), script).await
+    }
+
+    async fn listen(acceptor: TlsAcceptor, script: impl Fn(&Post, &Turn) -> Reply + Send + Sync + 'static) -> Broker {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
         let desk = Arc::new(Desk {
@@ -198,7 +210,7 @@ impl Desk {
             return;
         };
         let peer = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
-        let certificate = sha256_hex(peer.expect("mutual TLS gives a client certificate"));
+        let certificate = peer.map(|certificate| sha256_hex(certificate)).unwrap_or_default();
         let mut stream = BufReader::new(stream);
         while let Ok(Some(request)) = wire::request(&mut stream).await {
             self.open.fetch_add(1, Ordering::SeqCst);

@@ -40,7 +40,7 @@ fn program(setup: &Setup) -> Command {
             command.env_remove(name);
         }
     }
-    command.current_dir(setup.folder.path()).env("RUST_LOG", &setup.log).stdin(Stdio::null());
+    command.current_dir(setup.folder.path()).env("RUST_LOG", &setup.log).envs(setup.environment.iter().cloned()).stdin(Stdio::null());
     command
 }
 

@@ -19,8 +19,10 @@ pub struct Setup {
     pub lines: Vec<(String, String)>,
     /// Level of the log.
     pub log: String,
-    /// The folder of mappings.
+    /// Where the mappings are.
     pub mappings: PathBuf,
+    /// Variables of the process's environment.
+    pub environment: Vec<(String, String)>,
     brokers: BTreeMap<String, BTreeMap<String, String>>,
     routes: Vec<(String, String)>,
 }
@@ -57,6 +59,7 @@ impl Setup {
             lines: vec![("webhooks".into(), r#"dangerous_allow = ["127.0.0.1"]"#.into())],
             log: "info".into(),
             mappings: mappings(),
+            environment: Vec::new(),
             brokers: BTreeMap::new(),
             routes: Vec::new(),
         }
@@ -87,6 +90,29 @@ impl Setup {
     /// Sets one entry of a broker, as TOML.
     pub fn tune(&mut self, broker: &str, key: &str, value: &str) {
         self.brokers.get_mut(broker).expect("a broker of this set-up").insert(key.to_owned(), value.to_owned());
+    }
+
+    /// Leaves out entries of a broker.
+    pub fn leave_out(&mut self, broker: &str, keys: &[&str]) {
+        let entries = self.brokers.get_mut(broker).expect("a broker of this set-up");
+        entries.retain(|key, _| !keys.contains(&key.as_str()));
+    }
+
+    /// The mapping `hmrc-cds` in the test's own folder, with further rules for reading.
+    pub fn extend_mapping(&mut self, rules: &str) {
+        let from = mappings().join("hmrc-cds");
+        self.mappings = self.folder.file("mappings");
+        let to = self.mappings.join("hmrc-cds");
+        std::fs::create_dir_all(to.join("codes")).unwrap();
+        for folder in [".", "codes"] {
+            for entry in std::fs::read_dir(from.join(folder)).into_iter().flatten().map(Result::unwrap) {
+                if entry.file_type().unwrap().is_file() {
+                    std::fs::copy(entry.path(), to.join(folder).join(entry.file_name())).unwrap();
+                }
+            }
+        }
+        let notices = std::fs::read_to_string(to.join("notices.toml")).unwrap();
+        std::fs::write(to.join("notices.toml"), format!("{notices}\n{rules}")).unwrap();
     }
 
     /// Adds a line to a section.

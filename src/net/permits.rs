@@ -13,31 +13,33 @@ use crate::domain::permit;
 
 /// The permits of one broker. Queries and polls take from it too.
 #[derive(Debug)]
-pub(super) struct Permits {
+pub struct Permits {
     limiter: DefaultDirectRateLimiter,
+    period: Duration,
     clock: DefaultClock,
 }
 
 impl Permits {
     /// An empty limiter.
-    pub(super) fn empty(rate: &Rate) -> Self {
+    pub fn empty(rate: &Rate) -> Self {
         let quota = permit::quota(rate.per_second, rate.burst);
-        let permits = Self { limiter: RateLimiter::direct(quota), clock: DefaultClock::default() };
+        let permits = Self { limiter: RateLimiter::direct(quota), period: quota.replenish_interval(), clock: DefaultClock::default() };
         // A whole burst is always within the capacity; taking it empties the limiter.
         let _ = permits.limiter.check_n(quota.burst_size());
         permits
     }
 
-    /// Takes a permit, or says how long there is none.
-    pub(super) fn take(&self) -> Result<(), Duration> {
-        self.limiter.check().map_err(|until| until.wait_time_from(self.clock.now()))
+    /// The time in which one permit grows.
+    pub(super) fn period(&self) -> Duration {
+        self.period
     }
 
-    /// Takes a permit when there is one.
-    pub(super) async fn wait(&self) {
-        while let Err(wait) = self.take() {
-            tokio::time::sleep(wait).await;
-        }
+    /// Takes a permit, or says how long there is none.
+    ///
+    /// # Errors
+    /// The time to wait.
+    pub fn take(&self) -> Result<(), Duration> {
+        self.limiter.check().map_err(|until| until.wait_time_from(self.clock.now()))
     }
 }
 
