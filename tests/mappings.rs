@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use preclear::cli::mapping::{MappingArgs, MappingCommand, run};
 
 fn check(folder: PathBuf, schemas: Option<PathBuf>) -> (u8, String, String) {
-    let args = MappingArgs { mappings: Some(folder), command: MappingCommand::Check { names: Vec::new(), schemas } };
+    let args = MappingArgs { mappings: Some(folder), command: MappingCommand::Check { names: Vec::new(), schemas, coverage: false } };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = run(&args, &mut out, &mut err);
     (code, String::from_utf8(out).expect("UTF-8"), String::from_utf8(err).expect("UTF-8"))

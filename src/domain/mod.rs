@@ -7,6 +7,7 @@
 
 pub mod answer;
 pub mod breaker;
+pub mod change;
 pub mod clearance;
 pub mod codes;
 pub mod declaration;

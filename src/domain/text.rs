@@ -22,6 +22,11 @@ impl<const MAX: usize> Text<MAX> {
         Self(text.to_owned())
     }
 
+    /// A text of ours, made of names that this program knows; cut at `MAX` characters.
+    pub(super) fn plain(text: &str) -> Self {
+        Self(text.chars().take(MAX).collect())
+    }
+
     /// The text.
     pub fn as_str(&self) -> &str {
         &self.0

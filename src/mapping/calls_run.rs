@@ -156,6 +156,9 @@ fn text_call<'a>(run: &mut Run<'a>, call: &'a CallCode, value: V<'a>) -> V<'a> {
 fn look_up<'a>(run: &mut Run<'a>, call: &'a CallCode, key: &str) -> V<'a> {
     let Some(list) = call.codes.as_deref() else { return V::Missing };
     if let Some(value) = list.get(key) {
+        if let Some(watch) = &mut run.watch {
+            watch.rows.insert((list.name.clone(), key.to_owned()));
+        }
         return V::Str(value);
     }
     if let Some(otherwise) = call.args.get(1) {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::compare::{Difference, compare, indented};
+use super::coverage::{Coverage, Tally};
 use super::{Files, Input, Mapping, MessageContext, PostContext, ReasonContext};
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
@@ -57,16 +58,26 @@ impl CaseContext {
         self.table.get(key).and_then(toml::Value::as_str).unwrap_or(otherwise)
     }
 
-    /// Renders a declaration in this context.
+    /// The kind of message that the context asks for.
+    pub fn kind(&self) -> MessageKind {
+        MessageKind::parse(self.text("kind", "declaration")).unwrap_or_default()
+    }
+
+    /// Does something with everything that a message is made of in this context.
     ///
     /// # Errors
-    /// Faults of settings, or of the sender.
-    pub fn render(&self, mapping: &Mapping, declaration: &Declaration) -> Result<super::Rendered, Vec<Fault>> {
+    /// Faults of settings.
+    pub fn with_input<T>(
+        &self,
+        mapping: &Mapping,
+        declaration: &Declaration,
+        previous: Option<&Declaration>,
+        work: impl FnOnce(&Input<'_>) -> T,
+    ) -> Result<T, Vec<Fault>> {
         let settings = mapping.settings(&self.settings).map_err(|faults| {
             let fault = |fault: super::SettingFault| Fault::new(format!("settings.{}", fault.key), "setting", fault.message);
             faults.into_iter().map(fault).collect::<Vec<_>>()
         })?;
-        let kind = MessageKind::parse(self.text("kind", "declaration")).unwrap_or_default();
         let reference = lrn(declaration.item_id, declaration.posted_on(), 1).unwrap_or_default();
         let noon = format!("{}T12:00:00Z", declaration.posted_on());
         let created_at = self.text("created_at", &noon).parse().unwrap_or(Timestamp::UNIX_EPOCH);
@@ -83,11 +94,24 @@ impl CaseContext {
             message,
             mrn: key("mrn"),
             reason: Some(ReasonContext { code: key("reason_code"), text: key("reason_text") }),
-            previous: None,
+            previous,
             post: PostContext { code: self.text("post_code", "KRA"), name: self.text("post_name", "Korea Post") },
             broker: self.text("broker", "uk-broker"),
         };
-        mapping.render(kind, &input)
+        Ok(work(&input))
+    }
+
+    /// Renders a declaration in this context.
+    ///
+    /// # Errors
+    /// Faults of settings, or of the sender.
+    pub fn render(
+        &self,
+        mapping: &Mapping,
+        declaration: &Declaration,
+        previous: Option<&Declaration>,
+    ) -> Result<super::Rendered, Vec<Fault>> {
+        self.with_input(mapping, declaration, previous, |input| mapping.render(self.kind(), input))?
     }
 }
 
@@ -107,30 +131,45 @@ pub fn list(faults: &[Fault]) -> String {
     faults.iter().map(|fault| format!("{} {}: {}", fault.pointer, fault.code, fault.detail)).collect::<Vec<_>>().join("\n")
 }
 
-/// Runs every case of a mapping.
-pub fn run(mapping: &Mapping, files: &Files) -> Vec<CaseResult> {
-    let messages = files.folders_below("cases").into_iter().map(|case| message_case(mapping, files, &format!("cases/{case}")));
-    let notices = files.folders_below("notices").into_iter().map(|case| notice_case(mapping, files, &format!("notices/{case}")));
-    messages.chain(notices).collect()
+/// Runs every case of a mapping, and counts what they touch.
+pub fn run(mapping: &Mapping, files: &Files) -> (Vec<CaseResult>, Coverage) {
+    let mut tally = Tally::new(mapping);
+    let mut results: Vec<CaseResult> = Vec::new();
+    for case in files.folders_below("cases") {
+        results.push(message_case(mapping, files, &format!("cases/{case}"), &mut tally));
+    }
+    results.extend(files.folders_below("notices").into_iter().map(|case| notice_case(mapping, files, &format!("notices/{case}"))));
+    (results, tally.finish())
 }
 
 fn text<'f>(files: &'f Files, path: &str) -> Option<&'f str> {
     files.get(path).and_then(|bytes| std::str::from_utf8(bytes).ok())
 }
 
-fn message_case(mapping: &Mapping, files: &Files, name: &str) -> CaseResult {
+fn message_case(mapping: &Mapping, files: &Files, name: &str, tally: &mut Tally<'_>) -> CaseResult {
     let mut result = CaseResult { name: name.to_owned(), problems: Vec::new(), message: None, actual: None };
-    if let Err(problem) = checked_message(mapping, files, name, &mut result) {
+    if let Err(problem) = checked_message(mapping, files, name, &mut result, tally) {
         result.problems.push(problem);
     }
     result
 }
 
-fn checked_message(mapping: &Mapping, files: &Files, name: &str, result: &mut CaseResult) -> Result<(), String> {
-    let bytes = files.get(&format!("{name}/declaration.json")).ok_or("declaration.json is missing")?;
-    let declaration = declaration(bytes).map_err(|problem| format!("declaration.json: {problem}"))?;
+fn checked_message(mapping: &Mapping, files: &Files, name: &str, result: &mut CaseResult, tally: &mut Tally<'_>) -> Result<(), String> {
+    let read = |file: &str| {
+        let bytes = files.get(&format!("{name}/{file}"));
+        bytes.map(|bytes| declaration(bytes).map_err(|problem| format!("{file}: {problem}"))).transpose()
+    };
+    let declaration = read("declaration.json")?.ok_or("declaration.json is missing")?;
+    let previous = read("previous.json")?;
     let context = CaseContext::read(text(files, &format!("{name}/settings.toml")).unwrap_or_default())?;
-    let rendered = context.render(mapping, &declaration);
+    let rendered = context.render(mapping, &declaration, previous.as_ref());
+    // The traced program is another one: a case holds it to the same bytes.
+    let traced = context.with_input(mapping, &declaration, previous.as_ref(), |input| tally.add(context.kind(), input));
+    if let (Ok(rendered), Ok(Some(Ok(traced)))) = (&rendered, &traced)
+        && rendered.bytes != *traced
+    {
+        return Err("a fault of this program: the traced message is another one".to_owned());
+    }
     let expected_xml = files.get(&format!("{name}/expected.xml"));
     let expected_faults = text(files, &format!("{name}/expected-faults.json"));
     match (rendered, expected_xml, expected_faults) {

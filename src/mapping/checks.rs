@@ -2,7 +2,7 @@
 
 use super::compile::{Block, Compiler};
 use super::faults::{Located, Remark};
-use super::program::{Check, Op};
+use super::program::{Check, Op, SiteKind};
 use super::template::{self, Element, Node, Part};
 use super::value::Ty;
 use crate::domain::declaration::Declaration;
@@ -29,8 +29,10 @@ impl Compiler<'_, '_, '_> {
         }
         let text = self.check_text(element);
         let field = self.check_field(&field.value);
+        let (that_text, that_at) = (that.value.text.clone(), that.value.offset(0));
         if let (Some((that, _)), Some(field)) = (self.expression(&that.value), field) {
-            block.push(Op::Check(Box::new(Check { that, code: word.clone(), text, field, around: self.repeats.clone() })));
+            let site = self.site_of(element, SiteKind::Check, that_at, &that_text);
+            block.push(Op::Check(Box::new(Check { that, code: word.clone(), text, field, around: self.repeats.clone(), site })));
         }
     }
 

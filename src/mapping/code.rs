@@ -31,6 +31,7 @@ pub(super) enum Root {
     ReasonCode,
     ReasonText,
     Previous,
+    Changes,
     Broker,
 }
 
@@ -67,6 +68,36 @@ pub(super) enum Code {
     Concat(Vec<Code>),
     List(Vec<Code>),
     Call(Box<CallCode>),
+}
+
+impl Code {
+    /// The parts that an expression is made of, in the order they are written.
+    pub(super) fn parts(&self) -> Vec<&Code> {
+        match self {
+            Self::None | Self::Bool(_) | Self::Int(_) | Self::Dec(_) | Self::Text(_) | Self::Root(_) => Vec::new(),
+            Self::Get(inner, ..) | Self::Index(inner, _) | Self::Not(inner) => vec![inner],
+            Self::And(a, b) | Self::Or(a, b) | Self::Equal(a, b) | Self::In(a, b) => vec![a, b],
+            Self::Order(_, a, b) | Self::Arithmetic(_, a, b) => vec![a, b],
+            Self::If(parts) => vec![&parts[1], &parts[0], &parts[2]],
+            Self::Concat(parts) | Self::List(parts) => parts.iter().collect(),
+            Self::Call(call) => call.args.iter().collect(),
+        }
+    }
+
+    /// Tells the address of each `a if c else b` in the expression, by which [`address`] knows it again.
+    pub(super) fn choices(&self, tell: &mut impl FnMut(usize)) {
+        if let Self::If(parts) = self {
+            tell(address(parts));
+        }
+        for part in self.parts() {
+            part.choices(tell);
+        }
+    }
+}
+
+/// The address of the parts of a choice. They are boxed and never moved while the program lives.
+pub(super) fn address(parts: &[Code; 3]) -> usize {
+    std::ptr::from_ref(parts).addr()
 }
 
 /// A call of one of our functions, with what its written-out arguments say.

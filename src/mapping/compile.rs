@@ -8,7 +8,8 @@ use super::code::{Code, Root};
 use super::codes::CodeList;
 use super::expr;
 use super::faults::{FileFaults, Located, Remark};
-use super::program::{Each, Op, Optional, Piece, Place, Program};
+use super::own::local_name;
+use super::program::{Each, Mark, Op, Optional, Piece, Place, Program, Site, SiteId, SiteKind};
 use super::scope::{Scope, Use, Variable};
 use super::settings::SettingSpec;
 use super::template::{self, Attribute, Element, Node, Part, Template};
@@ -17,27 +18,32 @@ use crate::domain::delivery::MessageKind;
 
 /// Most values that `p:let` and `p:each` may hold at once.
 const MAX_SLOTS: u16 = 500;
-const OWN_ATTRIBUTES: &[&str] = &["if", "each", "let-NAME", "optional", "empty", "optional-attributes"];
+
+/// What a template is compiled for and with.
+#[derive(Clone, Copy)]
+pub(super) struct Purpose<'m> {
+    pub kind: MessageKind,
+    pub settings: &'m [SettingSpec],
+    pub codes: &'m [Arc<CodeList>],
+    /// Whether the program marks where elements begin and end.
+    pub traced: bool,
+}
 
 /// Compiles a template file. Faults are added; the program is only of use when there are none.
-pub(super) fn compile<'t>(
-    kind: MessageKind,
-    text: &'t str,
-    settings: &[SettingSpec],
-    codes: &[Arc<CodeList>],
-    faults: &mut FileFaults<'t>,
-) -> Program {
+pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut FileFaults<'t>) -> Program {
     let Some(Template { declaration, root }) = template::read(text, faults) else {
         return Program::default();
     };
+    let Purpose { kind, settings, codes, traced } = purpose;
     let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new() };
-    let mut compiler = Compiler { scope, faults, slots: 0, path: Vec::new(), repeats: Vec::new() };
+    let program = Program::default();
+    let mut compiler = Compiler { scope, faults, traced, program, slots: 0, path: Vec::new(), repeats: Vec::new() };
     let mut block = Block::default();
     if declaration {
         block.text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     }
     compiler.root(&root, &mut block);
-    Program { ops: block.finish(), slots: usize::from(compiler.slots) }
+    Program { ops: block.finish(), slots: usize::from(compiler.slots), ..compiler.program }
 }
 
 /// Steps being made; fixed bytes that follow one another become one step.
@@ -59,6 +65,16 @@ impl Block {
         self.ops.push(op);
     }
 
+    /// Literals and values, each value as a step of its own.
+    fn pieces(&mut self, pieces: Vec<Piece>, step: fn(Code, Box<Place>) -> Op) {
+        for piece in pieces {
+            match piece {
+                Piece::Literal(bytes) => self.bytes.extend_from_slice(&bytes),
+                Piece::Value(code, place) => self.push(step(code, place)),
+            }
+        }
+    }
+
     fn finish(mut self) -> Vec<Op> {
         if !self.bytes.is_empty() {
             self.ops.push(Op::Bytes(self.bytes.into()));
@@ -71,6 +87,9 @@ impl Block {
 pub(super) struct Compiler<'f, 't, 'm> {
     scope: Scope<'m>,
     pub(super) faults: &'f mut FileFaults<'t>,
+    traced: bool,
+    /// Sites and choices so far.
+    program: Program,
     slots: u16,
     path: Vec<String>,
     /// Slots of the entries of the repeats around, outermost first.
@@ -90,16 +109,35 @@ impl Compiler<'_, '_, '_> {
         self.element(root, block);
     }
 
-    /// An expression; `None` after a fault.
+    /// An expression; `None` after a fault. Each `if … else` in it becomes a site.
     pub(super) fn expression(&mut self, text: &Located) -> Option<(Code, Ty)> {
         match expr::compile(&self.scope, &text.text) {
-            Ok(compiled) => Some(compiled),
+            Ok((code, ty)) => {
+                code.choices(&mut |address| {
+                    let site = self.site(SiteKind::Choice, text.offset(0), &text.text);
+                    self.program.choices.insert(address, site);
+                });
+                Some((code, ty))
+            }
             Err(faults) => {
                 for (at, remark) in faults {
                     self.faults.at(text.offset(at), remark);
                 }
                 None
             }
+        }
+    }
+
+    /// A decision of the element that is being compiled.
+    pub(super) fn site(&mut self, kind: SiteKind, offset: usize, text: &str) -> SiteId {
+        let element = self.path.last().map_or("p:group", String::as_str).into();
+        self.program.sites.push(Site { kind, offset, element, text: text.trim().into() });
+        SiteId::try_from(self.program.sites.len() - 1).unwrap_or(SiteId::MAX)
+    }
+
+    pub(super) fn name_site(&mut self, site: SiteId, element: &str) {
+        if let Some(site) = self.program.sites.get_mut(site as usize) {
+            site.element = element.into();
         }
     }
 
@@ -143,7 +181,8 @@ impl Compiler<'_, '_, '_> {
                     self.repeats.push(entry);
                     self.lets(element, &mut body);
                     self.repeats.pop();
-                    block.push(Op::Each(Box::new(Each { list, entry, position, last, body: body.finish() })));
+                    let site = self.site_of(element, SiteKind::Each, each.value.offset(0), &each.value.text);
+                    block.push(Op::Each(Box::new(Each { list, entry, position, last, body: body.finish(), site })));
                 } else {
                     self.lets(element, &mut body);
                 }
@@ -189,39 +228,10 @@ impl Compiler<'_, '_, '_> {
                 let mut inner = Block::default();
                 self.body(element, &mut inner);
                 if let Some((test, _)) = test {
-                    block.push(Op::If(test, inner.finish()));
+                    let site = self.site_of(element, SiteKind::If, condition.value.offset(0), &condition.value.text);
+                    block.push(Op::If(test, inner.finish(), site));
                 }
             }
-        }
-    }
-
-    fn own_names(&mut self, element: &Element) {
-        let group = match element.own.as_deref() {
-            None => false,
-            Some("group") => true,
-            Some(other) => {
-                let remark = Remark::unknown(format!("there is no element p:{other}"), other, ["group", "check"]);
-                self.faults.at(element.offset, remark);
-                true
-            }
-        };
-        for attribute in &element.own_attributes {
-            let (name, at) = (attribute.name.as_str(), attribute.offset);
-            let value = attribute.value.text.as_str();
-            match name {
-                "if" | "each" => {}
-                _ if name.starts_with("let-") => {}
-                "optional" | "empty" | "optional-attributes" if group => {
-                    self.faults.at(at, format!("p:{name} stands on elements of the message"));
-                }
-                "optional" if value != "true" => self.faults.at(at, "p:optional is written p:optional=\"true\""),
-                "empty" if value != "keep" => self.faults.at(at, "p:empty is written p:empty=\"keep\""),
-                "optional" | "empty" | "optional-attributes" => {}
-                _ => self.faults.at(at, Remark::unknown(format!("there is no attribute p:{name}"), name, OWN_ATTRIBUTES.iter().copied())),
-            }
-        }
-        if group && let Some(attribute) = element.attributes.first() {
-            self.faults.at(attribute.offset, "p:group writes only its content: it has no attributes of the message");
         }
     }
 
@@ -229,27 +239,28 @@ impl Compiler<'_, '_, '_> {
         if element.own.is_some() {
             return self.children(element, block, Mode::Required);
         }
-        let has = |name: &str| element.own_attributes.iter().any(|attribute| attribute.name == name);
-        let local = element.name.split_once(':').map_or(element.name.as_str(), |(_, local)| local);
-        self.path.push(local.to_owned());
+        self.path.push(local_name(element).to_owned());
+        if self.traced {
+            block.push(Op::Enter(Box::new(Mark { offset: element.offset, path: self.element_path().into() })));
+        }
+        let written = self.written(element);
         let mut body = Block::default();
-        let mode = match (has("optional"), has("empty")) {
-            (true, true) => {
-                self.faults.at(element.offset, "p:optional leaves the element out, p:empty keeps it: choose one");
-                Mode::Required
-            }
-            (true, false) => Mode::Optional,
-            (false, true) => Mode::Lenient,
-            (false, false) => Mode::Required,
-        };
-        self.children(element, &mut body, mode);
-        let body = body.finish();
+        self.children(element, &mut body, written.mode);
+        let mut body = body.finish();
+        if let Some(encoding) = written.encoding {
+            body = vec![Op::Encode(body, encoding)];
+        }
+        if let Some(otherwise) = written.otherwise {
+            let site = self.site(SiteKind::Empty, element.offset, &element.name);
+            body = vec![Op::Otherwise(body, otherwise, site)];
+        }
         let close = format!("</{}>", element.name);
-        if mode == Mode::Optional {
+        if written.mode == Mode::Optional {
             let mut open = Block::default();
             self.start_tag(element, &mut open);
             open.text(">");
-            block.push(Op::Optional(Box::new(Optional { open: open.finish(), body, close: close.into_bytes().into() })));
+            let site = self.site(SiteKind::Optional, element.offset, &element.name);
+            block.push(Op::Optional(Box::new(Optional { open: open.finish(), body, close: close.into_bytes().into(), site })));
         } else {
             self.start_tag(element, block);
             if body.is_empty() {
@@ -263,13 +274,22 @@ impl Compiler<'_, '_, '_> {
                 block.text(&close);
             }
         }
+        if self.traced {
+            block.push(Op::Leave);
+        }
         self.path.pop();
+    }
+
+    /// The element's path without the root, which wraps everything: naming it helps nobody.
+    fn element_path(&self) -> String {
+        self.path[usize::from(self.path.len() > 1)..].join("/")
     }
 
     /// Where a value is written. A value that only the operator can give is told as such: the
     /// sender cannot mend it.
-    fn value_place(&self, attribute: Option<&str>, ty: &Ty, code: &Code) -> Box<Place> {
+    fn value_place(&self, attribute: Option<&str>, ty: &Ty, code: &Code, text: &str) -> Box<Place> {
         let mut place = self.place(attribute, ty);
+        place.text = text.trim().into();
         if let Some(setting) = last_setting(code).and_then(|index| self.scope.settings.get(usize::from(index))) {
             place.noun = format!("{}, the operator's setting {}", place.noun, setting.name).into();
         }
@@ -277,14 +297,12 @@ impl Compiler<'_, '_, '_> {
     }
 
     fn place(&self, attribute: Option<&str>, ty: &Ty) -> Box<Place> {
-        // The root wraps everything: naming it helps nobody.
-        let from = usize::from(self.path.len() > 1);
-        let mut path = self.path[from..].join("/");
+        let mut path = self.element_path();
         if let Some(name) = attribute {
             path.push_str("/@");
             path.push_str(name);
         }
-        Box::new(Place { path: path.into(), attribute: attribute.is_some(), noun: ty.noun().into() })
+        Box::new(Place { path: path.into(), attribute: attribute.is_some(), noun: ty.noun().into(), text: "".into() })
     }
 
     fn start_tag(&mut self, element: &Element, block: &mut Block) {
@@ -311,32 +329,24 @@ impl Compiler<'_, '_, '_> {
     fn attribute(&mut self, attribute: &Attribute, optional: bool, block: &mut Block) {
         let parts = template::split(&attribute.value, self.faults);
         let head = format!(" {}=\"", attribute.name);
-        let (pieces, ty) = self.pieces(parts, true);
-        let place = self.place(Some(&attribute.name), &ty);
+        let pieces = self.pieces(parts, Some(&attribute.name));
         if optional {
-            block.push(Op::OptionalAttribute(head.into_bytes().into(), pieces, place));
+            let site = self.site(SiteKind::OptionalAttribute, attribute.offset, &attribute.name);
+            block.push(Op::OptionalAttribute(head.into_bytes().into(), pieces, site));
             return;
         }
         block.text(&head);
-        for piece in pieces {
-            match piece {
-                Piece::Literal(bytes) => block.bytes.extend_from_slice(&bytes),
-                Piece::Value(code) => {
-                    let place = self.value_place(Some(&attribute.name), &ty, &code);
-                    block.push(Op::Value(code, place));
-                }
-            }
-        }
+        block.pieces(pieces, Op::Value);
         block.text("\"");
     }
 
-    /// Compiles the parts of a text; the kind is that of its values.
-    fn pieces(&mut self, parts: Vec<Part>, attribute: bool) -> (Vec<Piece>, Ty) {
-        let (mut pieces, mut kind) = (Vec::new(), Ty::None);
+    /// Compiles the parts of a text, or of an attribute's value.
+    fn pieces(&mut self, parts: Vec<Part>, attribute: Option<&str>) -> Vec<Piece> {
+        let mut pieces = Vec::new();
         for part in parts {
             match part {
                 Part::Literal(text) => {
-                    let escaped = if attribute { escape(text.as_str()) } else { partial_escape(text.as_str()) };
+                    let escaped = if attribute.is_some() { escape(text.as_str()) } else { partial_escape(text.as_str()) };
                     pieces.push(Piece::Literal(escaped.as_bytes().into()));
                 }
                 Part::Expression(located) => {
@@ -345,12 +355,12 @@ impl Compiler<'_, '_, '_> {
                         let at = located.offset(located.text.len() - located.text.trim_start().len());
                         self.faults.at(at, format!("{} is not a text: use join, first(…) or p:each, or name a field of it", ty.noun()));
                     }
-                    kind = kind.join(ty);
-                    pieces.push(Piece::Value(code));
+                    let place = self.value_place(attribute, &ty, &code, &located.text);
+                    pieces.push(Piece::Value(code, place));
                 }
             }
         }
-        (pieces, kind)
+        pieces
     }
 
     fn children(&mut self, element: &Element, block: &mut Block, mode: Mode) {
@@ -366,23 +376,14 @@ impl Compiler<'_, '_, '_> {
         let lead = text.text.len() - text.text.trim_start().len();
         let trimmed = text.slice(lead, lead + text.text.trim().len());
         let parts = template::split(&trimmed, self.faults);
-        let (pieces, ty) = self.pieces(parts, false);
+        let pieces = self.pieces(parts, None);
         if element.own.is_some() {
             self.faults.at(text.offset(lead), "text stands in an element of the message");
         }
         if mode == Mode::Optional {
-            let place = self.place(None, &ty);
-            return block.push(Op::Together(pieces, place));
+            return block.push(Op::Together(pieces));
         }
-        for piece in pieces {
-            match piece {
-                Piece::Literal(bytes) => block.bytes.extend_from_slice(&bytes),
-                Piece::Value(code) => {
-                    let place = self.value_place(None, &ty, &code);
-                    block.push(if mode == Mode::Lenient { Op::Lenient(code, place) } else { Op::Value(code, place) });
-                }
-            }
-        }
+        block.pieces(pieces, if mode == Mode::Lenient { Op::Lenient } else { Op::Value });
     }
 }
 
@@ -398,7 +399,7 @@ fn last_setting(code: &Code) -> Option<u16> {
 
 /// What happens when the value of an element's text is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     /// A fault of the sender.
     Required,
     /// The element is left out.

@@ -48,8 +48,17 @@ impl Condition {
 
     /// Whether it holds. What cannot be computed does not hold.
     pub fn matches(&self, declaration: &Declaration, post: PostContext<'_>) -> bool {
-        let roots =
-            Roots { declaration, settings: None, message: None, mrn: None, reason: None, previous: None, post: &post, broker: None };
+        let roots = Roots {
+            declaration,
+            settings: None,
+            message: None,
+            mrn: None,
+            reason: None,
+            previous: None,
+            changes: None,
+            post: &post,
+            broker: None,
+        };
         let mut run = Run::new(roots, 0);
         run.test(&self.0) && run.faults.is_empty()
     }

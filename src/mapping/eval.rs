@@ -3,6 +3,8 @@
 //! Running never fails: what cannot be had is missing, and what is the sender's to mend is added
 //! to the faults. The origin of a value is only looked for when there is something to tell.
 
+use std::collections::HashSet;
+
 use rust_decimal::Decimal;
 
 use super::calls_run::run_call;
@@ -13,7 +15,7 @@ use super::value::{Arithmetic, V, arithmetic, compare, contains, equal};
 use super::{MessageContext, PostContext, ReasonContext};
 use crate::domain::declaration::Declaration;
 use crate::domain::fault::{self, Fault, Faults};
-use crate::domain::record::Record;
+use crate::domain::record::{ListView, Record};
 
 /// What an expression can see. A route sees the declaration and the post only.
 #[derive(Clone, Copy)]
@@ -24,6 +26,8 @@ pub(super) struct Roots<'a> {
     pub mrn: Option<&'a str>,
     pub reason: Option<&'a ReasonContext<'a>>,
     pub previous: Option<&'a Declaration>,
+    /// What an amendment changes.
+    pub changes: Option<&'a dyn ListView>,
     pub post: &'a PostContext<'a>,
     pub broker: Option<&'a str>,
 }
@@ -43,11 +47,22 @@ pub(super) struct Run<'a> {
     pub slots: Vec<(V<'a>, Definition<'a>)>,
     pub faults: Faults,
     pub warnings: Vec<Fault>,
+    /// What is noted for coverage; `None` when messages are made.
+    pub watch: Option<Box<Watch>>,
+}
+
+/// What a run has gone through.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// Choices by [`super::code::address`], and how they went.
+    pub choices: HashSet<(usize, bool)>,
+    /// Rows of code lists that gave a value: list and key.
+    pub rows: HashSet<(String, String)>,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(roots: Roots<'a>, slots: usize) -> Self {
-        Self { roots, slots: vec![(V::Missing, Definition::Nothing); slots], faults: Faults::default(), warnings: Vec::new() }
+        Self { roots, slots: vec![(V::Missing, Definition::Nothing); slots], faults: Faults::default(), warnings: Vec::new(), watch: None }
     }
 
     pub(super) fn set(&mut self, slot: u16, value: V<'a>, definition: Definition<'a>) {
@@ -89,6 +104,7 @@ impl<'a> Run<'a> {
             Root::ReasonCode => V::opt(roots.reason.and_then(|reason| reason.code)),
             Root::ReasonText => V::opt(roots.reason.and_then(|reason| reason.text)),
             Root::Previous => roots.previous.map_or(V::Missing, |previous| V::Record(previous)),
+            Root::Changes => roots.changes.map_or(V::Missing, V::List),
             Root::Broker => V::opt(roots.broker),
         }
     }
@@ -116,7 +132,11 @@ impl<'a> Run<'a> {
             }
             Code::If(parts) => {
                 let [test, yes, no] = &**parts;
-                if self.test(test) { self.eval(yes) } else { self.eval(no) }
+                let holds = self.test(test);
+                if let Some(watch) = &mut self.watch {
+                    watch.choices.insert((super::code::address(parts), holds));
+                }
+                self.eval(if holds { yes } else { no })
             }
             Code::Not(_) | Code::Equal(..) | Code::Order(..) | Code::In(..) => V::Bool(self.test(code)),
             Code::Arithmetic(op, a, b) => self.arithmetic(*op, a, b),

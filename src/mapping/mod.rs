@@ -12,6 +12,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::domain::change::{self, Change};
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
 use crate::domain::fact::Fact;
@@ -28,6 +29,7 @@ mod codes;
 mod compare;
 mod compile;
 mod condition;
+pub mod coverage;
 mod dom;
 mod eval;
 mod expr;
@@ -35,6 +37,7 @@ pub mod faults;
 mod find;
 pub mod functions;
 mod manifest;
+mod own;
 mod program;
 mod reading;
 mod registry;
@@ -45,6 +48,8 @@ mod settings;
 mod source;
 mod tables;
 mod template;
+mod templates;
+mod trace;
 mod value;
 mod xpath;
 
@@ -57,6 +62,8 @@ pub use registry::{Broken, Registry};
 pub use render::Rendered;
 pub use settings::{SettingFault, SettingKind, SettingSpec, Settings};
 pub use source::{Files, Source};
+
+use templates::Template;
 
 /// The message that is being made.
 #[derive(Debug, Clone)]
@@ -119,7 +126,8 @@ pub struct Mapping {
     pub version: String,
     /// What `mapping.toml` says.
     pub manifest: Manifest,
-    programs: Vec<(MessageKind, program::Program)>,
+    templates: Vec<Template>,
+    codes: Vec<Arc<CodeList>>,
     rules: rules::Rules,
     /// Bytes of the largest message so far: where the next one's buffer begins.
     capacity: AtomicUsize,
@@ -144,17 +152,16 @@ impl Mapping {
             }
         };
         let codes = load_codes(files, &mut all);
-        let mut programs = Vec::new();
+        let mut templates = Vec::new();
         for kind in MessageKind::ALL {
             let file = format!("{}.xml", kind.as_str());
             match text_of(files, &file) {
                 Ok(None) => {}
                 Err(fault) => all.push(fault),
                 Ok(Some(text)) => {
-                    let program = with_faults(&files.name, &file, text, &mut all, |text, faults| {
-                        compile::compile(*kind, text, &manifest.settings, &codes, faults)
-                    });
-                    programs.push((*kind, program));
+                    templates.push(with_faults(&files.name, &file, text, &mut all, |text, faults| {
+                        Template::compile(*kind, &file, text, &manifest.settings, &codes, faults)
+                    }));
                 }
             }
         }
@@ -174,7 +181,7 @@ impl Mapping {
             return Err(all);
         }
         let version = format!("{}+{}", manifest.version, files.hash());
-        Ok(Self { name: files.name.clone(), version, manifest, programs, rules, capacity: AtomicUsize::new(2048) })
+        Ok(Self { name: files.name.clone(), version, manifest, templates, codes, rules, capacity: AtomicUsize::new(2048) })
     }
 
     /// Checks the settings that a configuration gives.
@@ -187,7 +194,7 @@ impl Mapping {
 
     /// Whether the mapping can make messages of a kind.
     pub fn makes(&self, kind: MessageKind) -> bool {
-        self.programs.iter().any(|(known, _)| *known == kind)
+        self.template(kind).is_some()
     }
 
     /// Reads what the broker sent: a notice, or an answer to a query.
@@ -222,21 +229,10 @@ impl Mapping {
     /// Every fault of the sender, with the declaration's fields. Also when the mapping has no
     /// template of this kind: ask [`Mapping::makes`] first.
     pub fn render(&self, kind: MessageKind, input: &Input<'_>) -> Result<Rendered, Vec<Fault>> {
-        let Some((_, program)) = self.programs.iter().find(|(known, _)| *known == kind) else {
-            return Err(vec![Fault::new("", fault::MAPPING_VALUE, "the broker's format has no message of this kind")]);
-        };
-        let roots = eval::Roots {
-            declaration: input.declaration,
-            settings: Some(input.settings),
-            message: Some(&input.message),
-            mrn: input.mrn,
-            reason: input.reason.as_ref(),
-            previous: input.previous,
-            post: &input.post,
-            broker: Some(input.broker),
-        };
+        let Some(template) = self.template(kind) else { return Err(no_template()) };
         let limits = limits(&self.manifest, input.declaration);
-        let rendered = render::render(program, roots, self.capacity.load(Ordering::Relaxed));
+        let changes = input.changes();
+        let rendered = render::render(&template.program, roots(input, &changes), self.capacity.load(Ordering::Relaxed));
         match (rendered, limits.is_empty()) {
             (Ok(rendered), true) => {
                 self.capacity.fetch_max(rendered.bytes.len(), Ordering::Relaxed);
@@ -246,6 +242,61 @@ impl Mapping {
             (Err(faults), _) => Err(limits.into_iter().chain(faults).collect()),
         }
     }
+
+    fn template(&self, kind: MessageKind) -> Option<&Template> {
+        self.templates.iter().find(|template| template.kind == kind)
+    }
+
+    /// The place of the template that made the element at a byte of a message, and the field behind it. The message
+    /// is made once more for it, so ask only when there is something to tell.
+    pub fn made_by(&self, kind: MessageKind, input: &Input<'_>, offset: usize) -> Option<MadeBy> {
+        let template = self.template(kind)?;
+        let changes = input.changes();
+        let (_, trace) = render::render_traced(template.traced(&self.manifest.settings, &self.codes), roots(input, &changes));
+        let (mark, pointer) = trace.element_at(offset)?;
+        let (line, column) = faults::line_column(&template.text, mark.offset);
+        let file = format!("{}/{}", self.name, template.file);
+        Some(MadeBy { file, line, column, element: mark.path.to_string(), pointer: pointer.map(str::to_owned) })
+    }
+}
+
+/// What of a template made an element of a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MadeBy {
+    /// `hmrc-cds/declaration.xml`
+    pub file: String,
+    /// Line of the template, from 1.
+    pub line: u32,
+    /// Column of the template in characters, from 1.
+    pub column: u32,
+    /// The element's path without the root: `GoodsShipment/Commodity/Description`.
+    pub element: String,
+    /// JSON pointer of the declaration's field that its value came from; `None` when it came from none.
+    pub pointer: Option<String>,
+}
+
+impl Input<'_> {
+    fn changes(&self) -> Vec<Change> {
+        self.previous.map_or_else(Vec::new, |previous| change::between(previous, self.declaration))
+    }
+}
+
+fn roots<'a>(input: &'a Input<'_>, changes: &'a Vec<Change>) -> eval::Roots<'a> {
+    eval::Roots {
+        declaration: input.declaration,
+        settings: Some(input.settings),
+        message: Some(&input.message),
+        mrn: input.mrn,
+        reason: input.reason.as_ref(),
+        previous: input.previous,
+        changes: Some(changes),
+        post: &input.post,
+        broker: Some(input.broker),
+    }
+}
+
+fn no_template() -> Vec<Fault> {
+    vec![Fault::new("", fault::MAPPING_VALUE, "the broker's format has no message of this kind")]
 }
 
 /// The rules of `mapping.toml` that every message is held to.

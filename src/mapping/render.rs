@@ -10,7 +10,8 @@ use quick_xml::escape::{escape, partial_escape};
 
 use super::code::Code;
 use super::eval::{Definition, Roots, Run};
-use super::program::{Check, Each, Op, Optional, Piece, Place, Program};
+use super::program::{Check, Each, Encoding, Op, Optional, Piece, Place, Program, SiteId};
+use super::trace::{Event, Trace};
 use super::value::V;
 use crate::domain::declaration::Declaration;
 use crate::domain::fault::{self, Fault};
@@ -32,22 +33,40 @@ struct Writer<'a> {
     run: Run<'a>,
     out: Vec<u8>,
     too_large: bool,
+    /// `None` when messages are made.
+    trace: Option<Box<Trace<'a>>>,
 }
 
 pub(super) fn render<'a>(program: &'a Program, roots: Roots<'a>, capacity: usize) -> Result<Rendered, Vec<Fault>> {
-    let mut writer = Writer { run: Run::new(roots, program.slots), out: Vec::with_capacity(capacity), too_large: false };
+    let mut writer = Writer { run: Run::new(roots, program.slots), out: Vec::with_capacity(capacity), too_large: false, trace: None };
     writer.block(&program.ops);
-    if writer.too_large {
-        writer.run.faults.push(Fault::new("", fault::MAPPING_VALUE, "the message for the broker would be too large"));
-    }
-    if writer.run.faults.is_empty() {
-        Ok(Rendered { bytes: writer.out, warnings: writer.run.warnings })
-    } else {
-        Err(writer.run.faults.into_vec())
-    }
+    writer.finish().0
+}
+
+/// Renders as [`render`] does and tells how: what was written, by what, and what was left out.
+pub(super) fn render_traced<'a>(program: &'a Program, roots: Roots<'a>) -> (Result<Rendered, Vec<Fault>>, Trace<'a>) {
+    let mut run = Run::new(roots, program.slots);
+    run.watch = Some(Box::default());
+    let mut writer = Writer { run, out: Vec::new(), too_large: false, trace: Some(Box::default()) };
+    writer.block(&program.ops);
+    writer.finish()
 }
 
 impl<'a> Writer<'a> {
+    fn finish(mut self) -> (Result<Rendered, Vec<Fault>>, Trace<'a>) {
+        if self.too_large {
+            self.run.faults.push(Fault::new("", fault::MAPPING_VALUE, "the message for the broker would be too large"));
+        }
+        let mut trace = self.trace.map_or_else(Trace::default, |trace| *trace);
+        trace.watch = self.run.watch.map_or_else(Default::default, |watch| *watch);
+        let rendered = if self.run.faults.is_empty() {
+            Ok(Rendered { bytes: self.out, warnings: self.run.warnings })
+        } else {
+            Err(self.run.faults.into_vec())
+        };
+        (rendered, trace)
+    }
+
     fn block(&mut self, ops: &'a [Op]) {
         for op in ops {
             match op {
@@ -57,9 +76,11 @@ impl<'a> Writer<'a> {
                     let value = self.run.eval(code);
                     self.write(&value, code, place);
                 }
-                Op::OptionalAttribute(head, pieces, place) => self.optional_attribute(head, pieces, place),
-                Op::If(test, body) => {
-                    if self.run.test(test) {
+                Op::OptionalAttribute(head, pieces, site) => self.optional_attribute(head, pieces, *site),
+                Op::If(test, body, site) => {
+                    let holds = self.run.test(test);
+                    self.saw(*site, holds, Some(test));
+                    if holds {
                         self.block(body);
                     }
                 }
@@ -69,12 +90,73 @@ impl<'a> Writer<'a> {
                 }
                 Op::Each(each) => self.each(each),
                 Op::Optional(optional) => self.optional(optional),
-                Op::Together(pieces, place) => {
-                    self.together(pieces, place, false);
+                Op::Otherwise(body, otherwise, site) => {
+                    let before = self.out.len();
+                    self.block(body);
+                    let written = self.out.len() > before;
+                    self.saw(*site, written, None);
+                    if !written {
+                        self.out.extend_from_slice(otherwise);
+                    }
+                }
+                Op::Encode(body, encoding) => self.encode(body, *encoding),
+                Op::Together(pieces) => {
+                    self.together(pieces, false);
                 }
                 Op::Check(check) => self.check(check),
+                Op::Enter(mark) => self.note(Event::Enter { at: self.out.len(), mark }),
+                Op::Leave => self.note(Event::Leave { at: self.out.len() }),
             }
         }
+    }
+
+    fn note(&mut self, event: Event<'a>) {
+        if let Some(trace) = &mut self.trace {
+            trace.events.push(event);
+        }
+    }
+
+    /// A decision went one way; when nothing is written because of it, `by` says what decided.
+    fn saw(&mut self, site: SiteId, outcome: bool, by: Option<&'a Code>) {
+        if self.trace.is_none() {
+            return;
+        }
+        let inputs = by.filter(|_| !outcome).map_or_else(Vec::new, |code| self.run.inputs(code));
+        if let Some(trace) = &mut self.trace {
+            trace.seen.insert((site, outcome));
+            if !outcome {
+                trace.events.push(Event::LeftOut { site, inputs });
+            }
+        }
+    }
+
+    /// A document of its own, written as text. What is empty stays empty.
+    fn encode(&mut self, body: &'a [Op], encoding: Encoding) {
+        let start = self.out.len();
+        self.block(body);
+        if self.out.len() == start {
+            return;
+        }
+        let document = self.out.split_off(start);
+        match encoding {
+            Encoding::Escaped => match std::str::from_utf8(&document) {
+                Ok(text) => self.out.extend_from_slice(partial_escape(text).as_bytes()),
+                Err(_) => self.too_large = true,
+            },
+            Encoding::Base64 => self.base64(&document),
+            Encoding::GzipBase64 => {
+                let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+                // Writing to a vector cannot fail.
+                let packed = encoder.write_all(&document).and_then(|()| encoder.finish()).unwrap_or_default();
+                self.base64(&packed);
+            }
+        }
+        self.note(Event::Encoded { from: start, to: self.out.len() });
+    }
+
+    fn base64(&mut self, bytes: &[u8]) {
+        use base64::Engine as _;
+        self.out.extend_from_slice(base64::engine::general_purpose::STANDARD.encode(bytes).as_bytes());
     }
 
     fn required(&mut self, code: &'a Code, place: &'a Place) {
@@ -88,6 +170,16 @@ impl<'a> Writer<'a> {
 
     /// Writes a value; whether there was anything to write.
     fn write(&mut self, value: &V<'a>, code: &'a Code, place: &'a Place) -> bool {
+        let before = self.out.len();
+        let written = self.put(value, code, place);
+        if self.trace.is_some() {
+            let (inputs, pointer) = (self.run.inputs(code), self.run.origin(code));
+            self.note(Event::Value { from: before, to: self.out.len(), place, inputs, pointer });
+        }
+        written
+    }
+
+    fn put(&mut self, value: &V<'a>, code: &'a Code, place: &'a Place) -> bool {
         let before = self.out.len();
         // Writing to a vector cannot fail.
         let _ = match value {
@@ -118,6 +210,7 @@ impl<'a> Writer<'a> {
     fn each(&mut self, each: &'a Each) {
         let list = self.run.eval(&each.list);
         let len = list.len().unwrap_or(0);
+        self.saw(each.site, len > 0, Some(&each.list));
         self.run.set(each.last, V::Int(i64::try_from(len).unwrap_or(i64::MAX)), Definition::Nothing);
         for at in 0..len {
             let (index, entry) = list.entry(at);
@@ -134,14 +227,20 @@ impl<'a> Writer<'a> {
     /// An element that is left out when nothing stands between its tags; its faults go with it.
     fn optional(&mut self, optional: &'a Optional) {
         let (start, faults, warnings) = (self.out.len(), self.run.faults.clone(), self.run.warnings.len());
+        let events = self.trace.as_ref().map_or(0, |trace| trace.events.len());
         self.block(&optional.open);
         let (inside, before) = (self.out.len(), self.run.faults.count());
         self.block(&optional.body);
         if self.out.len() > inside {
             self.out.extend_from_slice(&optional.close);
-            return;
+            return self.saw(optional.site, true, None);
         }
         self.out.truncate(start);
+        let inputs = self.trace.as_mut().map_or_else(Vec::new, |trace| trace.forget(events));
+        if let Some(trace) = &mut self.trace {
+            trace.seen.insert((optional.site, false));
+            trace.events.push(Event::LeftOut { site: optional.site, inputs });
+        }
         if self.run.faults.count() == before {
             self.run.faults = faults;
             self.run.warnings.truncate(warnings);
@@ -149,16 +248,16 @@ impl<'a> Writer<'a> {
     }
 
     /// Writes texts and values when there is a value (`all`: when there is each); whether it did.
-    fn together(&mut self, pieces: &'a [Piece], place: &'a Place, all: bool) -> bool {
+    fn together(&mut self, pieces: &'a [Piece], all: bool) -> bool {
         let start = self.out.len();
         let (mut values, mut written) = (0, 0);
         for piece in pieces {
             match piece {
                 Piece::Literal(bytes) => self.out.extend_from_slice(bytes),
-                Piece::Value(code) => {
+                Piece::Value(code, own) => {
                     let value = self.run.eval(code);
                     values += 1;
-                    written += usize::from(self.write(&value, code, place));
+                    written += usize::from(self.write(&value, code, own));
                 }
             }
         }
@@ -169,10 +268,12 @@ impl<'a> Writer<'a> {
         keep
     }
 
-    fn optional_attribute(&mut self, head: &[u8], pieces: &'a [Piece], place: &'a Place) {
+    fn optional_attribute(&mut self, head: &[u8], pieces: &'a [Piece], site: SiteId) {
         let start = self.out.len();
         self.out.extend_from_slice(head);
-        if self.together(pieces, place, true) {
+        let written = self.together(pieces, true);
+        self.saw(site, written, None);
+        if written {
             self.out.push(b'"');
         } else {
             self.out.truncate(start);
@@ -180,7 +281,9 @@ impl<'a> Writer<'a> {
     }
 
     fn check(&mut self, check: &'a Check) {
-        if self.run.test(&check.that) {
+        let holds = self.run.test(&check.that);
+        self.saw(check.site, holds, None);
+        if holds {
             return;
         }
         let mut around = Vec::new();

@@ -10,6 +10,7 @@ use super::codes::CodeList;
 use super::faults::Remark;
 use super::settings::SettingSpec;
 use super::value::Ty;
+use crate::domain::change::Change;
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
 use crate::domain::record::{Descriptor, Field};
@@ -17,7 +18,7 @@ use crate::domain::record::{Descriptor, Field};
 /// Words that no `p:let` or `p:each` may take.
 const RESERVED: &[&str] = &["and", "or", "not", "in", "if", "else", "is", "true", "false", "none", "True", "False", "None"];
 /// Names beside the declaration's fields.
-const SPACES: &[&str] = &["stated", "settings", "message", "post", "reason", "previous", "mrn", "broker"];
+const SPACES: &[&str] = &["stated", "settings", "message", "post", "reason", "previous", "changes", "mrn", "broker"];
 
 /// What an expression is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,7 +121,7 @@ impl Scope<'_> {
         Some(match first {
             "post" => member(&[("code", Root::PostCode, Ty::Text), ("name", Root::PostName, Ty::Text)]),
             "settings" | "message" if !message => only("a mapping's templates"),
-            "mrn" | "reason" | "previous" if !additional => only("templates of messages that follow a declaration"),
+            "mrn" | "reason" | "previous" | "changes" if !additional => only("templates of messages that follow a declaration"),
             "settings" => self.setting(at, rest),
             "message" => member(&[
                 ("lrn", Root::Lrn, Ty::Text),
@@ -130,6 +131,7 @@ impl Scope<'_> {
             ]),
             "reason" => member(&[("code", Root::ReasonCode, Ty::Text), ("text", Root::ReasonText, Ty::Text)]),
             "mrn" => fields(Code::Root(Root::Mrn), Ty::Text, rest),
+            "changes" => fields(Code::Root(Root::Changes), Ty::List(Box::new(Ty::Record(Change::DESCRIPTOR))), rest),
             "previous" => fields(Code::Root(Root::Previous), Ty::Record(Declaration::DESCRIPTOR), rest),
             _ => return None,
         })

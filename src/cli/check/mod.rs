@@ -72,7 +72,7 @@ fn run_cases(config: &Config, findings: &mut Vec<Finding>) {
     let used: BTreeSet<&str> = config.brokers.values().map(|broker| broker.mapping.as_str()).collect();
     for name in used {
         let (Some(mapping), Some(files)) = (registry.get(name), registry.files(name)) else { continue };
-        for case in cases::run(&mapping, &files) {
+        for case in cases::run(&mapping, &files).0 {
             let place = format!("{name}/{}", case.name);
             findings.extend(case.problems.into_iter().map(|detail| Finding {
                 area: "mappings",

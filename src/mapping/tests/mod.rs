@@ -9,6 +9,7 @@ use uuid::Uuid;
 mod expressions;
 mod load_faults;
 mod notices;
+mod tracing;
 mod writing;
 
 pub(super) const MANIFEST: &str = r#"

@@ -2,12 +2,13 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use clap::{Args, Subcommand};
 
-use crate::mapping::cases::{self, CaseContext, CaseResult};
-use crate::mapping::{Broken, Files, Mapping, Registry, Source};
+use crate::mapping::cases::{self, CaseContext};
+use crate::mapping::{Broken, Mapping, Registry, Source};
+
+mod check;
 
 /// Work on mappings: list, check, render, read.
 #[derive(Debug, Args)]
@@ -29,14 +30,19 @@ pub enum MappingCommand {
     #[command(after_help = "Example:\n  preclear mapping list --mappings ./mappings")]
     List,
     /// Compile mappings and run their cases; exit 1 on any fault.
-    #[command(after_help = "Examples:\n  preclear mapping check\n  preclear mapping check hmrc-cds --schemas ../shared/schemas\n  \
-        PRECLEAR_BLESS=1 preclear mapping check hmrc-cds    (writes the expected files anew)")]
+    #[command(
+        after_help = "Examples:\n  preclear mapping check\n  preclear mapping check hmrc-cds --schemas ../shared/schemas\n  preclear mapping check --coverage\n  \
+        PRECLEAR_BLESS=1 preclear mapping check hmrc-cds    (writes the expected files anew)"
+    )]
     Check {
         /// Mappings; all when none is named.
         names: Vec<String>,
         /// Folder of official schemas, one folder for each mapping: each message is validated with xmllint.
         #[arg(long, value_name = "DIR")]
         schemas: Option<PathBuf>,
+        /// List the branches of templates and the rows of code lists that no case touches; exit 1 on such a branch.
+        #[arg(long)]
+        coverage: bool,
     },
     /// Print the message that a declaration becomes.
     #[command(after_help = "Example:\n  preclear mapping render hmrc-cds declaration.json --settings settings.toml")]
@@ -67,7 +73,9 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let source = Source::choose(args.mappings.clone());
     let done = match &args.command {
         MappingCommand::List => list(&source, out, err),
-        MappingCommand::Check { names, schemas } => check(&source, names, schemas.as_deref(), out, err),
+        MappingCommand::Check { names, schemas, coverage } => {
+            check::check(&source, names, check::Wishes { schemas: schemas.as_deref(), coverage: *coverage }, out, err)
+        }
         MappingCommand::Render { name, declaration, settings } => render(&source, name, declaration, settings.as_deref(), out, err),
         MappingCommand::Read { name, notice } => read(&source, name, notice, out, err),
     };
@@ -138,7 +146,7 @@ fn render(source: &Source, name: &str, declaration: &Path, settings: Option<&Pat
             return Ok(1);
         }
     };
-    match context.render(&mapping, &declaration) {
+    match context.render(&mapping, &declaration, None) {
         Ok(rendered) => {
             out.write_all(&rendered.bytes).map_err(io)?;
             writeln!(out).map_err(io)?;
@@ -167,115 +175,4 @@ fn read(source: &Source, name: &str, notice: &Path, out: &mut dyn Write, err: &m
             Ok(1)
         }
     }
-}
-
-/// Counts for the last line of `check`.
-#[derive(Default)]
-struct Tally {
-    mappings: usize,
-    cases: usize,
-    failed: usize,
-    faults: usize,
-    validated: usize,
-    skipped: Vec<String>,
-}
-
-fn check(source: &Source, names: &[String], schemas: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> Done {
-    let (registry, mut broken) = Registry::load(source);
-    let chosen = |name: &str| names.is_empty() || names.iter().any(|wanted| wanted == name);
-    if let Some(unknown) = names.iter().find(|name| registry.get(name).is_none() && !broken.iter().any(|broken| broken.name == **name)) {
-        let known: Vec<_> = registry.names().chain(broken.iter().map(|broken| broken.name.as_str())).collect();
-        return Err(format!("there is no mapping {unknown}; there are: {}", known.join(", ")));
-    }
-    broken.retain(|broken| chosen(&broken.name) || broken.name.is_empty());
-    let mut tally = Tally { faults: tell(&broken, err)?, mappings: broken.len(), ..Tally::default() };
-    for mapping in registry.iter().filter(|mapping| chosen(&mapping.name)) {
-        let Some(files) = registry.files(&mapping.name) else { continue };
-        tally.mappings += 1;
-        let schema = schema(mapping, schemas, source.folder());
-        check_cases(mapping, &files, source.folder(), schema.as_deref(), &mut tally, err)?;
-    }
-    let Tally { mappings, cases, failed, faults, validated, mut skipped } = tally;
-    skipped.dedup();
-    for reason in skipped {
-        writeln!(err, "skipped: {reason}").map_err(io)?;
-    }
-    writeln!(out, "{mappings} mappings, {faults} faults, {cases} cases, {failed} failed, {validated} messages valid against their schema")
-        .map_err(io)?;
-    Ok(u8::from(faults + failed > 0))
-}
-
-/// The official schema of a mapping's declarations: given by `--schemas`, or the user's own copy in `schema/`.
-fn schema(mapping: &Mapping, schemas: Option<&Path>, folder: Option<&Path>) -> Option<PathBuf> {
-    let (_, root) = mapping.manifest.schemas.iter().find(|(kind, _)| kind == "declaration")?;
-    let given = schemas.map(|schemas| schemas.join(&mapping.name).join(root));
-    given.or_else(|| folder.map(|folder| folder.join(&mapping.name).join("schema").join(root)).filter(|path| path.is_file()))
-}
-
-fn check_cases(
-    mapping: &Mapping,
-    files: &Files,
-    folder: Option<&Path>,
-    schema: Option<&Path>,
-    tally: &mut Tally,
-    err: &mut dyn Write,
-) -> Result<(), String> {
-    let bless = std::env::var_os("PRECLEAR_BLESS").is_some_and(|value| value == "1");
-    for mut case in cases::run(mapping, files) {
-        tally.cases += 1;
-        if bless && !case.problems.is_empty() {
-            blessed(&mut case, &mapping.name, folder, err)?;
-        }
-        if let (Some(message), Some(schema)) = (&case.message, schema) {
-            match validate(message, schema) {
-                Ok(Ok(())) => tally.validated += 1,
-                Ok(Err(problem)) => case.problems.push(problem),
-                Err(reason) => tally.skipped.push(reason),
-            }
-        }
-        tally.failed += usize::from(!case.problems.is_empty());
-        for problem in &case.problems {
-            writeln!(err, "{}/{}: {problem}", mapping.name, case.name).map_err(io)?;
-        }
-    }
-    if schema.is_none() {
-        tally.skipped.push(format!("validation of {}: no schema (give --schemas DIR)", mapping.name));
-    }
-    Ok(())
-}
-
-fn blessed(case: &mut CaseResult, mapping: &str, folder: Option<&Path>, err: &mut dyn Write) -> Result<(), String> {
-    if let (Some((path, bytes)), Some(folder)) = (&case.actual, folder) {
-        let path = folder.join(mapping).join(path);
-        std::fs::write(&path, bytes).map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
-        writeln!(err, "written: {}", path.display()).map_err(io)?;
-        case.problems.clear();
-    }
-    Ok(())
-}
-
-/// Validates a message with xmllint: `Err` when it cannot be asked.
-fn validate(message: &[u8], schema: &Path) -> Result<Result<(), String>, String> {
-    if !schema.is_file() {
-        return Ok(Err(format!("the schema {} is not there", schema.display())));
-    }
-    let spawned = Command::new("xmllint")
-        .args(["--nonet", "--noout", "--schema"])
-        .arg(schema)
-        .arg("-")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn();
-    let mut child = spawned.map_err(|_| "validation against schemas: xmllint is not on this machine".to_owned())?;
-    if let Some(mut stdin) = child.stdin.take() {
-        let _ = stdin.write_all(message);
-    }
-    let output = child.wait_with_output().map_err(|error| format!("validation against schemas: xmllint: {error}"))?;
-    if output.status.success() {
-        return Ok(Ok(()));
-    }
-    let told = String::from_utf8_lossy(&output.stderr);
-    let lines: Vec<_> = told.lines().filter(|line| line.contains("error")).take(5).collect();
-    Ok(Err(format!("not valid against the schema: {}", lines.join("; "))))
 }

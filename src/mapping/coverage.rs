@@ -1,0 +1,111 @@
+//! What the cases of a mapping touch: every branch of its templates both ways, every row of its code lists.
+//!
+//! A branch is a decision of a template that went one way. `p:if`, `p:optional`, `p:check` and `a if c else b`
+//! have two of them; a repeat has one, for an empty list is no branch of its own.
+
+use std::collections::HashSet;
+
+use super::faults::line_column;
+use super::program::SiteId;
+use super::render::render_traced;
+use super::{Input, Mapping, roots};
+use crate::domain::delivery::MessageKind;
+use crate::domain::fault::Fault;
+
+/// What no case touches.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Gap {
+    /// `hmrc-cds/declaration.xml`
+    pub file: String,
+    /// Line from 1; 0 for a row of a code list.
+    pub line: u32,
+    /// Column in characters, from 1.
+    pub column: u32,
+    /// Which branch or row.
+    pub what: String,
+}
+
+impl std::fmt::Display for Gap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.line {
+            0 => write!(f, "{}: {}", self.file, self.what),
+            line => write!(f, "{}:{line}:{}: {}", self.file, self.column, self.what),
+        }
+    }
+}
+
+/// How much of a mapping its cases touch.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Branches of templates that are touched.
+    pub branches: usize,
+    /// Branches of templates in all.
+    pub all_branches: usize,
+    /// Branches that no case touches.
+    pub gaps: Vec<Gap>,
+    /// Rows of code lists that templates looked up.
+    pub rows: usize,
+    /// Rows of code lists in all.
+    pub all_rows: usize,
+    /// Rows that no case looks up.
+    pub row_gaps: Vec<Gap>,
+}
+
+/// Counts while cases run.
+pub(super) struct Tally<'m> {
+    mapping: &'m Mapping,
+    /// By the place of the template.
+    seen: Vec<HashSet<(SiteId, bool)>>,
+    rows: HashSet<(String, String)>,
+}
+
+impl<'m> Tally<'m> {
+    pub(super) fn new(mapping: &'m Mapping) -> Self {
+        Self { mapping, seen: vec![HashSet::new(); mapping.templates.len()], rows: HashSet::new() }
+    }
+
+    /// Makes a message once more and counts what it goes through; gives what the traced program made.
+    pub(super) fn add(&mut self, kind: MessageKind, input: &Input<'_>) -> Option<Result<Vec<u8>, Vec<Fault>>> {
+        let place = self.mapping.templates.iter().position(|template| template.kind == kind)?;
+        let program = self.mapping.templates.get(place)?.traced(&self.mapping.manifest.settings, &self.mapping.codes);
+        let changes = input.changes();
+        let (rendered, trace) = render_traced(program, roots(input, &changes));
+        let choices = trace.watch.choices.iter().filter_map(|(address, outcome)| Some((*program.choices.get(address)?, *outcome)));
+        if let Some(seen) = self.seen.get_mut(place) {
+            seen.extend(trace.seen.iter().copied().chain(choices));
+        }
+        self.rows.extend(trace.watch.rows);
+        Some(rendered.map(|rendered| rendered.bytes))
+    }
+
+    pub(super) fn finish(self) -> Coverage {
+        let mut coverage = Coverage::default();
+        for (template, seen) in self.mapping.templates.iter().zip(&self.seen) {
+            let file = format!("{}/{}", self.mapping.name, template.file);
+            for (id, site) in (0..).zip(&template.program.sites) {
+                for (outcome, what) in site.kind.outcomes().into_iter().filter(|(outcome, _)| site.kind.counts(*outcome)) {
+                    coverage.all_branches += 1;
+                    if seen.contains(&(id, outcome)) {
+                        coverage.branches += 1;
+                        continue;
+                    }
+                    let (line, column) = line_column(&template.text, site.offset);
+                    let what = format!("no case where {what}: {} ({})", site.element, site.text);
+                    coverage.gaps.push(Gap { file: file.clone(), line, column, what });
+                }
+            }
+        }
+        for list in &self.mapping.codes {
+            for key in list.keys() {
+                coverage.all_rows += 1;
+                if self.rows.contains(&(list.name.clone(), key.clone())) {
+                    coverage.rows += 1;
+                } else {
+                    let file = format!("{}/codes/{}.csv", self.mapping.name, list.name);
+                    coverage.row_gaps.push(Gap { file, line: 0, column: 0, what: format!("no case looks up {key}") });
+                }
+            }
+        }
+        coverage
+    }
+}
