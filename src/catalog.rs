@@ -3,6 +3,8 @@
 //! Stations hold a [`SharedCatalog`] and load it once per piece of work, so that a reload never
 //! mixes two versions in one message. A broken mapping or setting harms only its own broker.
 
+mod standing;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -10,6 +12,8 @@ use arc_swap::ArcSwap;
 
 use crate::config::Config;
 use crate::mapping::{Mapping, Registry, Settings};
+
+pub use standing::{Listed, MappingState, Standings};
 
 /// A broker's mapping with the broker's settings for it.
 #[derive(Debug, Clone)]
@@ -35,6 +39,7 @@ pub struct Catalog {
     registry: Registry,
     channels: BTreeMap<String, Result<Channel, Vec<ChannelFault>>>,
     mapping_names: BTreeMap<String, String>,
+    standings: Standings,
 }
 
 /// The present catalog; replaced as a whole by a reload.
@@ -48,7 +53,11 @@ impl Catalog {
             let channel = match registry.get(broker.mapping.as_str()) {
                 None => Err(vec![ChannelFault {
                     key: format!("brokers.{name}.mapping"),
-                    detail: "no such mapping is loaded; `preclear mapping check` tells why".to_owned(),
+                    detail: "no such mapping can be used, declarations are answered 503; `preclear mapping check` tells why".to_owned(),
+                }]),
+                Some(mapping) if mapping.manifest.draft => Err(vec![ChannelFault {
+                    key: format!("brokers.{name}.mapping"),
+                    detail: "the mapping is a draft: decide its places, then take `draft = true` out of its mapping.toml".to_owned(),
                 }]),
                 Some(mapping) => match mapping.settings(&broker.settings.0) {
                     Ok(settings) => Ok(Channel { mapping, settings: Arc::new(settings) }),
@@ -61,7 +70,7 @@ impl Catalog {
             channels.insert(name.clone(), channel);
         }
         let mapping_names = config.brokers.iter().map(|(name, broker)| (name.clone(), broker.mapping.to_string())).collect();
-        Self { registry, channels, mapping_names }
+        Self { registry, channels, mapping_names, standings: Standings::default() }
     }
 
     /// The mapping of a broker, whatever its settings: enough to read what the broker sends.

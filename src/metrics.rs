@@ -66,6 +66,7 @@ metrics_table! {
     EVENTS = "preclear_events_total", Kind::Counter, ["track", "status"], "Events written into the posts' logs, by track and new status; what is no status counts as `delivery`.";
     DECISION = "preclear_decision_seconds", Kind::Histogram(DECISION_S), ["broker"], "Time from the declaration's receipt to the first decision of customs.";
     WEBHOOK_DELIVERIES = "preclear_webhook_deliveries_total", Kind::Counter, ["result"], "Tries to deliver an event to a webhook: delivered, retry, given_up, or gone.";
+    MAPPING_STATE = "preclear_mapping_state", Kind::Gauge, ["mapping"], "Where a mapping that a broker names comes from: 0 its files, 1 the store since its files cannot be used, 2 nowhere.";
     CERTIFICATE_EXPIRY = "preclear_certificate_expiry_timestamp_seconds", Kind::Gauge, ["name"], "When a certificate in use ends, in seconds since 1970.";
 }
 

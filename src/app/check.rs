@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::mappings;
+use crate::catalog::MappingState;
 use crate::config::{Broker, Config, FilePath};
 use crate::domain::time::Timestamp;
 use crate::intake::Router;
@@ -33,9 +34,7 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     if let Err(faults) = Router::compile(config) {
         findings.extend(faults.into_iter().map(|found| fault("routes", format!("routes.{}.when", found.rule - 1), found.detail)));
     }
-    let (catalog, broken) = mappings::read(config);
-    findings.extend(broken.iter().flat_map(|broken| &broken.faults).map(|found| fault("mappings", "", found)));
-    findings.extend(catalog.faults().map(|found| fault("mappings", found.key.clone(), &found.detail)));
+    check_mappings(config, &mut findings);
     check_listeners(config, now, &mut findings);
     for (name, broker) in &config.brokers {
         check_broker(name, broker, now, &mut findings);
@@ -43,6 +42,27 @@ pub fn check(config: &Config, now: Timestamp) -> Vec<Finding> {
     check_store(config, &mut findings);
     without_effect(config, &mut findings);
     findings
+}
+
+/// The same that a start would find, and what it would serve in the place of what cannot be used.
+fn check_mappings(config: &Config, findings: &mut Vec<Finding>) {
+    let (catalog, unasked) = mappings::foresee(config);
+    for listed in catalog.listed() {
+        for found in listed.faults.iter().map(|found| fault("mappings", "", found)) {
+            // A folder that cannot be read is a fault of each mapping in it, and told once.
+            if !findings.contains(&found) {
+                findings.push(found);
+            }
+        }
+        if let (MappingState::Stored, Some(mapping)) = (listed.state, listed.mapping) {
+            let detail = format!("a start would serve the stored version {} in the place of its files", mapping.version);
+            findings.push(Finding { note: true, ..fault("mappings", listed.name, detail) });
+        }
+    }
+    if let Some(why) = unasked {
+        findings.push(fault("mappings", "store.url", format!("whether a version is stored cannot be seen: {why}")));
+    }
+    findings.extend(catalog.faults().map(|found| fault("mappings", found.key.clone(), &found.detail)));
 }
 
 fn check_listeners(config: &Config, now: Timestamp, findings: &mut Vec<Finding>) {

@@ -7,11 +7,12 @@ use futures_util::future::BoxFuture;
 
 use super::{Shared, mappings, ports};
 use crate::callback::Station;
+use crate::catalog::Listed;
 use crate::config::Config;
 use crate::forward::{LaneError, LaneState, LaneStatus, Lanes};
 use crate::http::callbacks::{IncomingNotice, NoticeAnswer, NoticeDesk};
 use crate::http::ops::source::{self, BreakerState, DeadFilter, Lane, LoadedMapping, OpsFault, OpsSource, ParkedState};
-use crate::store::{BacklogRow, DeadLetter, DeadLetterFilter, NoticeResult, ParkedNotice, Store, StoreError};
+use crate::store::{BacklogRow, DeadLetter, DeadLetterFilter, KeptMapping, NoticeResult, ParkedNotice, Store, StoreError};
 
 /// Where brokers hand in notices.
 pub(super) struct CallbackDesk(pub(super) Station<Store, ports::Catalogs>);
@@ -88,30 +89,25 @@ impl OpsSource for OpsDesk {
 
     fn mappings(&self) -> Vec<LoadedMapping> {
         let catalog = self.catalogs.shared().load_full();
-        let loaded = |mapping: &Arc<crate::mapping::Mapping>| LoadedMapping {
-            name: mapping.name.clone(),
-            title: mapping.manifest.title.clone(),
-            version: mapping.version.clone(),
+        let loaded = |listed: Listed<'_>| LoadedMapping {
+            name: listed.name.to_owned(),
+            title: listed.mapping.map(|mapping| mapping.manifest.title.clone()),
+            version: listed.mapping.map(|mapping| mapping.version.clone()),
+            state: listed.state,
+            faults: listed.faults.iter().map(|fault| (fault.place(), fault.told())).collect(),
         };
-        catalog.registry().iter().map(loaded).collect()
+        catalog.listed().into_iter().map(loaded).collect()
+    }
+
+    fn kept_mappings(&self) -> BoxFuture<'_, Result<Vec<KeptMapping>, StoreError>> {
+        self.store.kept_mappings().boxed()
     }
 
     fn reload_mappings(&self) -> BoxFuture<'_, Result<(), OpsFault>> {
         async move {
-            let config = Arc::clone(&self.config);
-            let read = tokio::task::spawn_blocking(move || mappings::read(&config)).await;
-            let Ok((catalog, broken)) = read else {
-                return Err(OpsFault::Store(StoreError::Fault("reading mappings panicked".to_owned())));
-            };
-            let mapping_faults = broken.iter().flat_map(|broken| &broken.faults).map(|fault| (fault.file.clone(), fault.to_string()));
-            let faults: Vec<_> = mapping_faults.chain(catalog.faults().map(|fault| (fault.key.clone(), fault.detail.clone()))).collect();
-            if faults.is_empty() {
-                self.catalogs.replace(catalog);
-                tracing::info!("mappings loaded anew");
-                Ok(())
-            } else {
-                Err(OpsFault::Refused(faults))
-            }
+            self.catalogs.replace(mappings::reload(&self.config, &self.store)).await?;
+            tracing::info!("mappings loaded anew");
+            Ok(())
         }
         .boxed()
     }

@@ -107,9 +107,10 @@ pub async fn start(config: Config, clock: SharedClock) -> Result<Running, StartE
         let told: Vec<String> = faults.iter().map(|fault| format!("routes.{}.when: {}", fault.rule - 1, fault.detail)).collect();
         StartError::new(told.join("; "))
     })?;
-    let catalogs = ports::Catalogs::new(mappings::load(&config));
     let store = Store::open(store_options(&config, &clock)?).await.map_err(|error| StartError::new(error.to_string()))?;
     store.recover(clock.now()).await.map_err(|error| StartError::new(error.to_string()))?;
+    // After the store: what the files cannot give is there.
+    let catalogs = ports::Catalogs::new(mappings::start(&config, &store).await.map_err(|error| StartError::new(error.to_string()))?);
 
     let shutdown = CancellationToken::new();
     let draining = Draining::default();
@@ -194,7 +195,8 @@ impl Shared {
     }
 }
 
-/// Forgets idempotency keys that are past their life and what waits at subscriptions that ended, a few rows at a time.
+/// Forgets idempotency keys that are past their life, what waits at subscriptions that ended and versions of mappings
+/// that no message names, a few rows at a time.
 async fn tidy(store: Store, shutdown: CancellationToken) {
     loop {
         tokio::select! {
@@ -203,6 +205,7 @@ async fn tidy(store: Store, shutdown: CancellationToken) {
         }
         while !shutdown.is_cancelled() && matches!(store.purge_keys().await, Ok(1..)) {}
         while !shutdown.is_cancelled() && matches!(store.purge_deliveries().await, Ok(1..)) {}
+        while !shutdown.is_cancelled() && matches!(store.prune_mappings().await, Ok(1..)) {}
     }
 }
 

@@ -17,21 +17,25 @@ use crate::store::Reading;
 pub(super) struct Catalogs {
     shared: SharedCatalog,
     reloads: Arc<watch::Sender<u64>>,
+    /// Held from reading the files to putting them in place, so that no older ones come after newer ones.
+    reloading: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Catalogs {
     pub(super) fn new(catalog: Catalog) -> Self {
-        Self { shared: Arc::new(ArcSwap::from_pointee(catalog)), reloads: Arc::new(watch::Sender::new(0)) }
+        Self { shared: Arc::new(ArcSwap::from_pointee(catalog)), reloads: Arc::new(watch::Sender::new(0)), reloading: Arc::default() }
     }
 
     pub(super) fn shared(&self) -> SharedCatalog {
         Arc::clone(&self.shared)
     }
 
-    /// Puts a new catalog in the place of the present one.
-    pub(super) fn replace(&self, catalog: Catalog) {
-        self.shared.store(Arc::new(catalog));
+    /// Puts a new catalog in the place of the present one, when it can be made; one at a time.
+    pub(super) async fn replace<E>(&self, make: impl Future<Output = Result<Catalog, E>>) -> Result<(), E> {
+        let _alone = self.reloading.lock().await;
+        self.shared.store(Arc::new(make.await?));
         self.reloads.send_modify(|count| *count += 1);
+        Ok(())
     }
 }
 
@@ -40,7 +44,7 @@ impl Readers for Catalogs {
         let mapping = self.shared.load().mapping_of(broker)?;
         Some(match mapping.read(body) {
             Ok(facts) => Reading::Facts { mapping_version: mapping.version.clone(), facts },
-            Err(unreadable) => Reading::Unreadable { reason: unreadable.reason.as_str() },
+            Err(unreadable) => Reading::Unreadable { reason: unreadable.reason.as_str(), mapping_version: Some(mapping.version.clone()) },
         })
     }
 
@@ -57,6 +61,10 @@ impl Readers for Catalogs {
 struct Rules(Arc<Mapping>);
 
 impl ReplyRules for Rules {
+    fn version(&self) -> &str {
+        &self.0.version
+    }
+
     fn headers(&self) -> &[(String, String)] {
         &self.0.manifest.transport.headers
     }

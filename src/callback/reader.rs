@@ -141,13 +141,15 @@ async fn read<M: Readers>(readers: &Arc<M>, row: NoticeRow) -> Option<Reading> {
         return guarded(&**readers, &row);
     }
     let readers = Arc::clone(readers);
-    tokio::task::spawn_blocking(move || guarded(&*readers, &row)).await.unwrap_or(Some(Reading::Unreadable { reason: "reader_failed" }))
+    tokio::task::spawn_blocking(move || guarded(&*readers, &row))
+        .await
+        .unwrap_or(Some(Reading::Unreadable { reason: "reader_failed", mapping_version: None }))
 }
 
 fn guarded<M: Readers>(readers: &M, row: &NoticeRow) -> Option<Reading> {
     // A mapping is only read from, so nothing can be left half done behind a panic.
     catch_unwind(AssertUnwindSafe(|| readers.read(&row.broker, &row.content_type, &row.body))).unwrap_or_else(|_| {
         tracing::error!(broker = row.broker, notice = %row.notice_id, "reading a notice failed by a fault of ours; it is parked");
-        Some(Reading::Unreadable { reason: "reader_failed" })
+        Some(Reading::Unreadable { reason: "reader_failed", mapping_version: None })
     })
 }

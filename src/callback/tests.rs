@@ -57,7 +57,7 @@ impl Notices for Memory {
 
     async fn settle_notice(&self, id: NoticeId, reading: Reading) -> Result<NoticeResult, StoreError> {
         let (result, how) = match reading {
-            Reading::Unreadable { reason } => (NoticeResult::Unreadable, reason.to_owned()),
+            Reading::Unreadable { reason, .. } => (NoticeResult::Unreadable, reason.to_owned()),
             Reading::Facts { mapping_version, .. } => (NoticeResult::Applied, mapping_version),
         };
         let mut rows = self.rows.lock().expect("lock");
@@ -92,7 +92,7 @@ impl Readers for Mappings {
     fn read(&self, broker: &str, _: &str, body: &[u8]) -> Option<Reading> {
         let version = self.loaded.lock().expect("lock").get(broker).copied()?;
         match body {
-            b"bad" => Some(Reading::Unreadable { reason: "not_the_format" }),
+            b"bad" => Some(Reading::Unreadable { reason: "not_the_format", mapping_version: None }),
             b"panic" => panic!("a fault of ours"),
             _ => Some(Reading::Facts { mapping_version: version.to_owned(), facts: vec![Fact::default()] }),
         }

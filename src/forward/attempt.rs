@@ -125,8 +125,14 @@ impl<O: Outbox> Hand<O> {
 
     /// Makes the outcome durable, however long the store takes: until then the message stays `sending`.
     async fn settle(&self, row: &OutboxRow, next: Next, started_at: Timestamp, finished_at: Timestamp, seen: Seen) {
-        let record =
-            AttemptRecord { started_at, finished_at, outcome: seen.outcome.detail(), http_status: seen.http_status, reply: seen.evidence };
+        let record = AttemptRecord {
+            started_at,
+            finished_at,
+            outcome: seen.outcome.detail(),
+            http_status: seen.http_status,
+            mapping_version: seen.evidence.is_some().then(|| self.rules.version().to_owned()),
+            reply: seen.evidence,
+        };
         let due_at = |after| finished_at.checked_add(after).unwrap_or(Timestamp::MAX);
         let mut settlement = match next {
             Next::Delivered => Settlement::Delivered { references: seen.reading.references, facts: seen.reading.facts },

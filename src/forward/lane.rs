@@ -289,7 +289,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
     /// A message in doubt at a broker that may not be sent repeats, and cannot be asked.
     async fn give_to_a_person(&mut self, row: &OutboxRow) -> Pace {
         let now = self.clock.now();
-        let record = AttemptRecord { started_at: now, finished_at: now, outcome: "unresolved", http_status: None, reply: None };
+        let record = AttemptRecord::ours(now, "unresolved");
         let settlement = Settlement::Dead { reason: DeadReason::Unresolved, facts: Vec::new() };
         match self.outbox.settle(row.message_id, record, settlement).await {
             Ok(()) => Pace::Again,
@@ -345,7 +345,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
     async fn lost(&mut self, message_id: MessageId) {
         tracing::error!(broker = %self.name, %message_id, "an attempt failed by a fault of ours; its message is in doubt");
         let now = self.clock.now();
-        let record = AttemptRecord { started_at: now, finished_at: now, outcome: "lost", http_status: None, reply: None };
+        let record = AttemptRecord::ours(now, "lost");
         let due_at = now.checked_add(policy(&self.config).first).unwrap_or(Timestamp::MAX);
         if self.outbox.settle(message_id, record, Settlement::InDoubt { due_at }).await.is_err() {
             tracing::error!(broker = %self.name, %message_id, "that could not be made durable; it will be at the next start");

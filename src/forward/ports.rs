@@ -59,6 +59,9 @@ pub trait Outbox: Send + Sync + 'static {
 
 /// How messages of one mapping travel, and how the reply is read.
 pub trait ReplyRules: Send + Sync {
+    /// Version of the mapping, kept with what it read.
+    fn version(&self) -> &str;
+
     /// The mapping's own headers.
     fn headers(&self) -> &[(String, String)];
 
@@ -74,6 +77,6 @@ pub trait ReplyRules: Send + Sync {
 
 /// The mappings that are loaded now; a reload shows at the next message.
 pub trait Mappings: Send + Sync + 'static {
-    /// The rules of a mapping; `None` while it is not loaded.
+    /// The rules of a mapping, be it that only a stored version of it is there; `None` when there is none.
     fn rules(&self, mapping: &str) -> Option<Arc<dyn ReplyRules>>;
 }

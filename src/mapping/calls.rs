@@ -25,6 +25,9 @@ impl Compiler<'_> {
         if given.len() < function.needed || given.len() > function.args.len() {
             return self.fault(at, format!("{name} is written `{}`", function.signature));
         }
+        if function.call == Call::Todo && !self.scope.draft {
+            return self.fault(at, "this place is still to be decided: write the expression or the fixed text that belongs here");
+        }
         self.checked_call(function, given)
     }
 

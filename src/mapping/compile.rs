@@ -25,6 +25,8 @@ pub(super) struct Purpose<'m> {
     pub kind: MessageKind,
     pub settings: &'m [SettingSpec],
     pub codes: &'m [Arc<CodeList>],
+    /// Whether places may still be undecided (`todo`).
+    pub draft: bool,
     /// Whether the program marks where elements begin and end.
     pub traced: bool,
 }
@@ -34,8 +36,8 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
     let Some(Template { declaration, root }) = template::read(text, faults) else {
         return Program::default();
     };
-    let Purpose { kind, settings, codes, traced } = purpose;
-    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new() };
+    let Purpose { kind, settings, codes, draft, traced } = purpose;
+    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new(), draft };
     let program = Program::default();
     let mut compiler = Compiler { scope, faults, traced, program, slots: 0, path: Vec::new(), repeats: Vec::new() };
     let mut block = Block::default();
@@ -240,10 +242,10 @@ impl Compiler<'_, '_, '_> {
             return self.children(element, block, Mode::Required);
         }
         self.path.push(local_name(element).to_owned());
-        if self.traced {
-            block.push(Op::Enter(Box::new(Mark { offset: element.offset, path: self.element_path().into() })));
-        }
         let written = self.written(element);
+        if written.mode != Mode::Optional {
+            self.enter(element, block);
+        }
         let mut body = Block::default();
         self.children(element, &mut body, written.mode);
         let mut body = body.finish();
@@ -257,6 +259,7 @@ impl Compiler<'_, '_, '_> {
         let close = format!("</{}>", element.name);
         if written.mode == Mode::Optional {
             let mut open = Block::default();
+            self.enter(element, &mut open);
             self.start_tag(element, &mut open);
             open.text(">");
             let site = self.site(SiteKind::Optional, element.offset, &element.name);
@@ -274,10 +277,17 @@ impl Compiler<'_, '_, '_> {
                 block.text(&close);
             }
         }
-        if self.traced {
+        // An optional element marks its own end, for there may be none.
+        if self.traced && written.mode != Mode::Optional {
             block.push(Op::Leave);
         }
         self.path.pop();
+    }
+
+    fn enter(&self, element: &Element, block: &mut Block) {
+        if self.traced {
+            block.push(Op::Enter(Box::new(Mark { offset: element.offset, path: self.element_path().into() })));
+        }
     }
 
     /// The element's path without the root, which wraps everything: naming it helps nobody.

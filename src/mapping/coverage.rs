@@ -67,7 +67,7 @@ impl<'m> Tally<'m> {
     /// Makes a message once more and counts what it goes through; gives what the traced program made.
     pub(super) fn add(&mut self, kind: MessageKind, input: &Input<'_>) -> Option<Result<Vec<u8>, Vec<Fault>>> {
         let place = self.mapping.templates.iter().position(|template| template.kind == kind)?;
-        let program = self.mapping.templates.get(place)?.traced(&self.mapping.manifest.settings, &self.mapping.codes);
+        let program = self.mapping.templates.get(place)?.traced(&self.mapping.manifest, &self.mapping.codes);
         let changes = input.changes();
         let (rendered, trace) = render_traced(program, roots(input, &changes));
         let choices = trace.watch.choices.iter().filter_map(|(address, outcome)| Some((*program.choices.get(address)?, *outcome)));

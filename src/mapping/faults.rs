@@ -26,13 +26,29 @@ pub struct MappingFault {
     pub suggestion: Option<String>,
 }
 
+impl MappingFault {
+    /// A fault of a file or folder as a whole.
+    pub fn whole(file: &str, message: impl Into<String>) -> Self {
+        Self { file: file.to_owned(), line: 0, column: 0, message: message.into(), suggestion: None }
+    }
+
+    /// Where it is: `hmrc-cds/declaration.xml:3:7`.
+    pub fn place(&self) -> String {
+        format!("{}:{}:{}", self.file, self.line, self.column)
+    }
+
+    /// What is wrong, with the suggestion.
+    pub fn told(&self) -> String {
+        match &self.suggestion {
+            Some(suggestion) => format!("{} (did you mean {suggestion}?)", self.message),
+            None => self.message.clone(),
+        }
+    }
+}
+
 impl fmt::Display for MappingFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}:{}: {}", self.file, self.line, self.column, self.message)?;
-        match &self.suggestion {
-            Some(suggestion) => write!(f, " (did you mean {suggestion}?)"),
-            None => Ok(()),
-        }
+        write!(f, "{}: {}", self.place(), self.told())
     }
 }
 

@@ -73,6 +73,7 @@ pub(super) enum Call {
     Substring,
     TariffCode,
     Replace,
+    Todo,
 }
 
 macro_rules! functions {
@@ -106,6 +107,7 @@ functions! {
     Substring "substring" [Text Whole Whole] 2 "text | substring(from, to)" "the characters from place `from` (0 is the first) up to, but without, `to`; to the end without `to`"
     TariffCode "tariff_code" [Record Text] 2 "tariff_code(line, 'GB')" "the code that the line's `tariff_codes` give for a country, else missing"
     Replace "replace" [Text Text Text] 3 "text | replace('a', 'b')" "every `a` replaced by `b`"
+    Todo "todo" [Text] 1 "todo('value')" "the value; marks a place that is still to be decided. Only a mapping with `draft = true` may have one, and no broker can use a draft"
 }
 
 /// A function by its name.

@@ -40,6 +40,8 @@ pub struct Manifest {
     pub version: String,
     /// Where the format is described.
     pub source: String,
+    /// Still being written: places may be undecided, and no broker can use it.
+    pub draft: bool,
     /// Currency rule.
     pub currency: Currency,
     /// Fields that may come with the consignment, as paths.
@@ -64,6 +66,7 @@ pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Manifest {
     };
     manifest.title = text_of("title", &mut table, faults);
     manifest.source = text_of("source", &mut table, faults);
+    manifest.draft = table.bool("draft", faults).unwrap_or(false);
     manifest.version = version(&mut table, faults);
     manifest.currency = currency(&mut table, faults);
     for path in table.texts("late", faults) {

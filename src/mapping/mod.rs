@@ -32,6 +32,7 @@ mod condition;
 pub mod coverage;
 mod dom;
 mod eval;
+pub mod explain;
 mod expr;
 pub mod faults;
 mod find;
@@ -45,6 +46,7 @@ mod render;
 mod rules;
 mod scope;
 mod settings;
+pub mod sketch;
 mod source;
 mod tables;
 mod template;
@@ -54,6 +56,7 @@ mod value;
 mod xpath;
 
 pub use codes::CodeList;
+pub use compare::indented;
 pub use condition::{Condition, ConditionFault};
 pub use faults::MappingFault;
 pub use manifest::{Currency, Manifest, Transport};
@@ -160,7 +163,7 @@ impl Mapping {
                 Err(fault) => all.push(fault),
                 Ok(Some(text)) => {
                     templates.push(with_faults(&files.name, &file, text, &mut all, |text, faults| {
-                        Template::compile(*kind, &file, text, &manifest.settings, &codes, faults)
+                        Template::compile(*kind, &file, text, &manifest, &codes, faults)
                     }));
                 }
             }
@@ -252,7 +255,7 @@ impl Mapping {
     pub fn made_by(&self, kind: MessageKind, input: &Input<'_>, offset: usize) -> Option<MadeBy> {
         let template = self.template(kind)?;
         let changes = input.changes();
-        let (_, trace) = render::render_traced(template.traced(&self.manifest.settings, &self.codes), roots(input, &changes));
+        let (_, trace) = render::render_traced(template.traced(&self.manifest, &self.codes), roots(input, &changes));
         let (mark, pointer) = trace.element_at(offset)?;
         let (line, column) = faults::line_column(&template.text, mark.offset);
         let file = format!("{}/{}", self.name, template.file);

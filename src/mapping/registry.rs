@@ -11,7 +11,7 @@ use super::source::Source;
 use super::{Files, Mapping};
 
 /// Loaded mappings by name.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Registry {
     mappings: BTreeMap<String, (Arc<Mapping>, Arc<Files>)>,
 }
@@ -39,15 +39,24 @@ impl Registry {
                     let name = fault.file.split('/').next().unwrap_or_default().to_owned();
                     broken.push(Broken { name, faults: vec![fault] });
                 }
-                Ok(files) => match Mapping::load(&files) {
-                    Ok(mapping) => {
-                        registry.mappings.insert(files.name.clone(), (Arc::new(mapping), Arc::new(files)));
-                    }
-                    Err(faults) => broken.push(Broken { name: files.name, faults }),
-                },
+                Ok(files) => broken.extend(registry.add(files).err()),
             }
         }
         (registry, broken)
+    }
+
+    /// Adds a mapping by its files, in the place of one of its name.
+    ///
+    /// # Errors
+    /// Its faults; nothing was added.
+    pub fn add(&mut self, files: Files) -> Result<(), Broken> {
+        match Mapping::load(&files) {
+            Ok(mapping) => {
+                self.mappings.insert(files.name.clone(), (Arc::new(mapping), Arc::new(files)));
+                Ok(())
+            }
+            Err(faults) => Err(Broken { name: files.name, faults }),
+        }
     }
 
     /// A mapping by its name.

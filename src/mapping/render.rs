@@ -57,8 +57,11 @@ impl<'a> Writer<'a> {
         if self.too_large {
             self.run.faults.push(Fault::new("", fault::MAPPING_VALUE, "the message for the broker would be too large"));
         }
-        let mut trace = self.trace.map_or_else(Trace::default, |trace| *trace);
-        trace.watch = self.run.watch.map_or_else(Default::default, |watch| *watch);
+        let trace = self.trace.map_or_else(Trace::default, |trace| Trace {
+            watch: self.run.watch.map_or_else(Default::default, |watch| *watch),
+            bytes: self.out.clone(),
+            ..*trace
+        });
         let rendered = if self.run.faults.is_empty() {
             Ok(Rendered { bytes: self.out, warnings: self.run.warnings })
         } else {
@@ -132,7 +135,7 @@ impl<'a> Writer<'a> {
 
     /// A document of its own, written as text. What is empty stays empty.
     fn encode(&mut self, body: &'a [Op], encoding: Encoding) {
-        let start = self.out.len();
+        let (start, first) = (self.out.len(), self.trace.as_ref().map_or(0, |trace| trace.events.len()));
         self.block(body);
         if self.out.len() == start {
             return;
@@ -151,7 +154,9 @@ impl<'a> Writer<'a> {
                 self.base64(&packed);
             }
         }
-        self.note(Event::Encoded { from: start, to: self.out.len() });
+        if self.trace.is_some() {
+            self.note(Event::Encoded { first, from: start, document });
+        }
     }
 
     fn base64(&mut self, bytes: &[u8]) {
@@ -170,11 +175,10 @@ impl<'a> Writer<'a> {
 
     /// Writes a value; whether there was anything to write.
     fn write(&mut self, value: &V<'a>, code: &'a Code, place: &'a Place) -> bool {
-        let before = self.out.len();
         let written = self.put(value, code, place);
         if self.trace.is_some() {
             let (inputs, pointer) = (self.run.inputs(code), self.run.origin(code));
-            self.note(Event::Value { from: before, to: self.out.len(), place, inputs, pointer });
+            self.note(Event::Value { place, inputs, pointer });
         }
         written
     }
@@ -233,6 +237,7 @@ impl<'a> Writer<'a> {
         self.block(&optional.body);
         if self.out.len() > inside {
             self.out.extend_from_slice(&optional.close);
+            self.note(Event::Leave { at: self.out.len() });
             return self.saw(optional.site, true, None);
         }
         self.out.truncate(start);

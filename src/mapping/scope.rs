@@ -44,6 +44,8 @@ pub(super) struct Scope<'m> {
     pub settings: &'m [SettingSpec],
     pub codes: &'m [Arc<CodeList>],
     pub variables: Vec<Variable>,
+    /// Whether places may still be undecided (`todo`).
+    pub draft: bool,
 }
 
 /// One step of a path: its name and where it stands in the expression.

@@ -16,6 +16,8 @@ static EMBEDDED: Dir<'static> = include_dir!("$CARGO_MANIFEST_DIR/mappings");
 
 /// Largest file of a mapping, in bytes.
 pub const MAX_FILE_BYTES: u64 = 4 * 1024 * 1024;
+/// Largest mapping in all, in bytes: each good version is kept in the store as a whole.
+pub const MAX_MAPPING_BYTES: u64 = 64 * 1024 * 1024;
 /// Most files of one mapping.
 pub const MAX_FILES: usize = 2000;
 /// Most mappings of one folder.
@@ -112,6 +114,7 @@ fn read_mapping(folder: &Path, name: String) -> Result<Files, MappingFault> {
     let mut files = BTreeMap::new();
     let root = folder.join(&name);
     let mut folders = vec![(root, String::new())];
+    let mut size = 0;
     while let Some((path, inside)) = folders.pop() {
         let unreadable = |error: std::io::Error| fault(&format!("{name}/{inside}"), format!("cannot be read: {error}"));
         for entry in std::fs::read_dir(&path).map_err(unreadable)? {
@@ -127,7 +130,11 @@ fn read_mapping(folder: &Path, name: String) -> Result<Files, MappingFault> {
             } else if about.len() > MAX_FILE_BYTES {
                 return Err(fault(&format!("{name}/{below}"), format!("a file of a mapping may have {MAX_FILE_BYTES} bytes at most")));
             } else {
+                size += about.len();
                 files.insert(below, std::fs::read(entry.path()).map_err(unreadable)?);
+            }
+            if size > MAX_MAPPING_BYTES {
+                return Err(fault(&name, format!("the files of a mapping may have {MAX_MAPPING_BYTES} bytes in all at most")));
             }
             if files.len() > MAX_FILES {
                 return Err(fault(&name, format!("at most {MAX_FILES} files in one mapping")));
@@ -159,16 +166,43 @@ impl Files {
         names
     }
 
-    /// The first 12 hexadecimal digits of SHA-256 over what makes the messages: every file but cases and documents.
+    /// The first 12 hexadecimal digits of [`Files::digest`].
     pub fn hash(&self) -> String {
-        let mut hasher = Sha256::new();
+        self.digest().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// SHA-256 over what makes the messages: every file but cases and documents.
+    pub fn digest(&self) -> [u8; 32] {
+        Sha256::digest(self.archive()).into()
+    }
+
+    /// What makes the messages, as one run of bytes: of each file the length of its path (8 bytes, little-endian),
+    /// the path, the length of its contents and the contents, in the order of the paths.
+    pub fn archive(&self) -> Vec<u8> {
         let counts = |path: &str| !path.starts_with("cases/") && !path.starts_with("notices/") && !path.ends_with(".md");
+        let mut archive = Vec::new();
         for (path, bytes) in self.files.iter().filter(|(path, _)| counts(path)) {
-            hasher.update((path.len() as u64).to_le_bytes());
-            hasher.update(path.as_bytes());
-            hasher.update((bytes.len() as u64).to_le_bytes());
-            hasher.update(bytes);
+            for part in [path.as_bytes(), bytes] {
+                archive.extend_from_slice(&(part.len() as u64).to_le_bytes());
+                archive.extend_from_slice(part);
+            }
         }
-        hasher.finalize().iter().take(6).map(|byte| format!("{byte:02x}")).collect()
+        archive
+    }
+
+    /// The files of an archive; none when it is not one. Whoever kept its hash compares it with [`Files::digest`].
+    pub fn from_archive(name: &str, mut archive: &[u8]) -> Option<Self> {
+        fn part<'a>(archive: &mut &'a [u8]) -> Option<&'a [u8]> {
+            let (length, rest) = archive.split_first_chunk::<8>()?;
+            let (part, rest) = rest.split_at_checked(usize::try_from(u64::from_le_bytes(*length)).ok()?)?;
+            *archive = rest;
+            Some(part)
+        }
+        let mut files = BTreeMap::new();
+        while !archive.is_empty() {
+            let path = String::from_utf8(part(&mut archive)?.to_vec()).ok()?;
+            files.insert(path, part(&mut archive)?.to_vec());
+        }
+        Some(Self { name: name.to_owned(), files })
     }
 }

@@ -5,8 +5,8 @@ use std::sync::{Arc, OnceLock};
 use super::codes::CodeList;
 use super::compile::{self, Purpose};
 use super::faults::FileFaults;
+use super::manifest::Manifest;
 use super::program::Program;
-use super::settings::SettingSpec;
 use crate::domain::delivery::MessageKind;
 
 /// One template file.
@@ -26,19 +26,23 @@ impl Template {
         kind: MessageKind,
         file: &str,
         text: &'t str,
-        settings: &[SettingSpec],
+        manifest: &Manifest,
         codes: &[Arc<CodeList>],
         faults: &mut FileFaults<'t>,
     ) -> Self {
-        let program = compile::compile(Purpose { kind, settings, codes, traced: false }, text, faults);
+        let program = compile::compile(purpose(kind, manifest, codes, false), text, faults);
         Self { kind, file: file.to_owned(), text: text.into(), program, traced: OnceLock::new() }
     }
 
     /// The program that also tells where elements begin and end. The text was compiled before, so it has no faults.
-    pub(super) fn traced(&self, settings: &[SettingSpec], codes: &[Arc<CodeList>]) -> &Program {
+    pub(super) fn traced(&self, manifest: &Manifest, codes: &[Arc<CodeList>]) -> &Program {
         self.traced.get_or_init(|| {
             let mut faults = FileFaults::new(self.file.as_str(), &self.text);
-            compile::compile(Purpose { kind: self.kind, settings, codes, traced: true }, &self.text, &mut faults)
+            compile::compile(purpose(self.kind, manifest, codes, true), &self.text, &mut faults)
         })
     }
+}
+
+fn purpose<'m>(kind: MessageKind, manifest: &'m Manifest, codes: &'m [Arc<CodeList>], traced: bool) -> Purpose<'m> {
+    Purpose { kind, settings: &manifest.settings, codes, draft: manifest.draft, traced }
 }

@@ -26,12 +26,12 @@ pub(super) enum Event<'a> {
     Enter { at: usize, mark: &'a Mark },
     /// The element that began last ends.
     Leave { at: usize },
-    /// A value was written, or was missing (`from == to`).
-    Value { from: usize, to: usize, place: &'a Place, inputs: Vec<Input>, pointer: Option<String> },
+    /// A value was written, or was missing.
+    Value { place: &'a Place, inputs: Vec<Input>, pointer: Option<String> },
     /// Nothing was written because of a decision.
     LeftOut { site: SiteId, inputs: Vec<Input> },
-    /// What was written since `from` is a document that now stands there as text.
-    Encoded { from: usize, to: usize },
+    /// What was written since `from`, by the events since `first`, is a document that now stands there as text.
+    Encoded { first: usize, from: usize, document: Vec<u8> },
 }
 
 /// Everything that happened.
@@ -41,6 +41,8 @@ pub(super) struct Trace<'a> {
     /// Decisions and how they went.
     pub seen: HashSet<(SiteId, bool)>,
     pub watch: Watch,
+    /// What was written, also when there were faults.
+    pub bytes: Vec<u8>,
 }
 
 impl Trace<'_> {
@@ -60,8 +62,12 @@ impl Trace<'_> {
     /// The innermost element that a byte of the message lies in, and the field that its first own value came from.
     pub(super) fn element_at(&self, offset: usize) -> Option<(&Mark, Option<&str>)> {
         let mut open: Vec<(&Mark, Option<&str>)> = Vec::new();
-        for event in &self.events {
+        let encoded =
+            |index: &usize| self.events.iter().skip(*index).any(|event| matches!(event, Event::Encoded { first, .. } if first <= index));
+        for (index, event) in self.events.iter().enumerate() {
             match event {
+                // Inside a document that is written as text: its offsets are its own.
+                _ if encoded(&index) => {}
                 Event::Enter { at, mark } if *at <= offset => open.push((mark, None)),
                 Event::Leave { at } if *at <= offset => {
                     open.pop();

@@ -15,6 +15,7 @@ macro_rules! on {
 }
 
 mod apply;
+mod mappings;
 mod options;
 mod road;
 mod sqlite;
@@ -25,6 +26,7 @@ mod view;
 
 use std::sync::Arc;
 
+pub use mappings::{KEPT_MAPPING_VERSIONS, KeptMapping, MappingVersion};
 pub use options::{OpenError, RetentionReasons, StoreOptions};
 pub use told::*;
 pub use types::*;

@@ -111,6 +111,10 @@ pub struct DeadLetter {
     pub item_id: String,
     /// What it asked.
     pub kind: MessageKind,
+    /// Mapping that made it.
+    pub mapping: String,
+    /// Version of the mapping.
+    pub mapping_version: String,
     /// Why it is dead.
     pub reason: DeadReason,
     /// When it died.
@@ -134,6 +138,8 @@ pub struct ParkedNotice {
     pub state: String,
     /// Reason code.
     pub reason: Option<String>,
+    /// Version of the mapping that read it, or could not.
+    pub mapping_version: Option<String>,
     /// When it came (RFC 3339).
     pub received_at: String,
     /// Bytes.

@@ -183,6 +183,15 @@ pub struct AttemptRecord {
     pub http_status: Option<u16>,
     /// The broker's answer (bounded), kept as evidence.
     pub reply: Option<(String, Bytes)>,
+    /// Version of the mapping that read the answer.
+    pub mapping_version: Option<String>,
+}
+
+impl AttemptRecord {
+    /// An attempt that a decision or a fault of ours ended at this moment: nothing was answered.
+    pub fn ours(at: Timestamp, outcome: &'static str) -> Self {
+        Self { started_at: at, finished_at: at, outcome, http_status: None, reply: None, mapping_version: None }
+    }
 }
 
 /// How an attempt leaves its message.
@@ -261,6 +270,8 @@ pub enum Reading {
     Unreadable {
         /// Reason code.
         reason: &'static str,
+        /// Version that could not read it; none when the fault was ours.
+        mapping_version: Option<String>,
     },
     /// Facts, read by a mapping version.
     Facts {

@@ -23,6 +23,7 @@ mod feed;
 mod idempotency;
 mod intake;
 mod judge;
+mod mappings;
 mod operations;
 mod privacy;
 mod retry;

@@ -5,5 +5,6 @@ mod crash;
 mod events;
 mod intake;
 mod lane;
+mod mappings;
 mod notices;
 mod rig;

@@ -90,9 +90,12 @@ async fn repeats_are_dropped_and_a_second_reading_answers_the_first() {
     let unknown = rig.notice(4, None).await;
     let reading = read(vec![Fact { lrn: Some(lrn), code: Some("99".to_owned()), unknown_code: true, ..Fact::default() }]);
     assert_eq!(rig.store.settle_notice(unknown, reading).await.expect("settle"), NoticeResult::UnknownCode);
+    let by_version = |notice: &preclear::store::ParkedNotice| notice.mapping_version.clone();
     let unreadable = rig.notice(5, None).await;
-    let reading = Reading::Unreadable { reason: "doctype" };
+    let reading = Reading::Unreadable { reason: "doctype", mapping_version: Some("1.0.0+0".to_owned()) };
     assert_eq!(rig.store.settle_notice(unreadable, reading).await.expect("settle"), NoticeResult::Unreadable);
+    let parked = rig.store.parked_notices(Some(NoticeResult::Unreadable), 10).await.expect("read");
+    assert_eq!(parked.iter().map(by_version).collect::<Vec<_>>(), [Some("1.0.0+0".to_owned())], "which version could not read it");
     let page = rig.store.events_after("KRA", None, 10).await.expect("read");
     assert_eq!(page.events.len(), 2, "submitted and accepted, nothing twice");
     rig.end().await;

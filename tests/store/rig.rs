@@ -45,6 +45,11 @@ impl Rig {
         Self { store, clock, folder }
     }
 
+    /// The database.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("store.db")
+    }
+
     /// Closes the store and opens it again, as a restart does.
     pub async fn restart(&mut self) {
         self.store.close().await;
@@ -102,7 +107,14 @@ pub async fn open(folder: &std::path::Path, clock: &Arc<FixedClock>) -> Store {
 }
 
 pub fn attempt() -> AttemptRecord {
-    AttemptRecord { started_at: start(), finished_at: later(1), outcome: "delivered", http_status: Some(202), reply: None }
+    AttemptRecord {
+        started_at: start(),
+        finished_at: later(1),
+        outcome: "delivered",
+        http_status: Some(202),
+        reply: None,
+        mapping_version: None,
+    }
 }
 
 pub fn delivered() -> Settlement {

@@ -1,19 +1,24 @@
-//! `preclear mapping list|check|render|read`: work on mappings without a server.
+//! `preclear mapping …`: work on mappings without a server.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::domain::declaration::Declaration;
 use crate::mapping::cases::{self, CaseContext};
 use crate::mapping::{Broken, Mapping, Registry, Source};
 
 mod check;
+mod diff;
+mod explain;
+mod scaffold;
 
-/// Work on mappings: list, check, render, read.
+/// Work on mappings: list, check, render, explain, diff, new, read.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  preclear mapping list\n  preclear mapping check hmrc-cds --schemas ../shared/schemas\n  \
-    preclear mapping render hmrc-cds declaration.json --settings settings.toml\n  preclear mapping read hmrc-cds notice.xml")]
+    preclear mapping render hmrc-cds declaration.json --settings settings.toml\n  preclear mapping explain hmrc-cds declaration.json --settings settings.toml\n  \
+    preclear mapping new swiss-edec --from sample.xml\n  preclear mapping read hmrc-cds notice.xml")]
 pub struct MappingArgs {
     /// Folder of mappings; otherwise ./mappings, otherwise the built-in set.
     #[arg(long, value_name = "DIR", global = true)]
@@ -54,6 +59,52 @@ pub enum MappingCommand {
         /// The broker's settings, as in the configuration; a table `context` may set lrn, mrn, post_code and so on.
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
+        /// The declaration before, for an amendment.
+        #[arg(long, value_name = "FILE")]
+        previous: Option<PathBuf>,
+    },
+    /// Show how a message is made: each element with its expression, what that looked at, and what was left out.
+    #[command(after_help = "Examples:\n  preclear mapping explain hmrc-cds declaration.json --settings settings.toml\n  \
+        preclear mapping explain hmrc-cds declaration.json --settings settings.toml --html explained.html")]
+    Explain {
+        /// The mapping.
+        name: String,
+        /// A declaration in JSON; - reads stdin.
+        declaration: PathBuf,
+        /// The broker's settings, as for `render`.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
+        /// The declaration before, for an amendment.
+        #[arg(long, value_name = "FILE")]
+        previous: Option<PathBuf>,
+        /// Write a page with template and message side by side instead.
+        #[arg(long, value_name = "FILE")]
+        html: Option<PathBuf>,
+    },
+    /// Show what a change of a mapping does to declarations.
+    #[command(after_help = "Example (yesterday's declarations, one JSON in a file or one in each line):\n  \
+        preclear mapping diff mappings/hmrc-cds changed/hmrc-cds yesterday.ndjson --settings settings.toml")]
+    Diff {
+        /// Folder of the mapping as it is.
+        old: PathBuf,
+        /// Folder of the mapping as it shall be.
+        new: PathBuf,
+        /// Files of declarations: JSON, or NDJSON with one in each line; - reads stdin.
+        #[arg(required = true)]
+        declarations: Vec<PathBuf>,
+        /// The broker's settings, as for `render`.
+        #[arg(long, value_name = "FILE")]
+        settings: Option<PathBuf>,
+    },
+    /// Begin a mapping: a folder that compiles, from a sample of the broker's message.
+    #[command(after_help = "Example:\n  preclear mapping new swiss-edec --from sample.xml\n\n\
+        Each value of the sample becomes a place: a proposal where it was recognised, else {todo('…')}.")]
+    New {
+        /// Name of the mapping: small letters, digits and -.
+        name: String,
+        /// A sample of the message.
+        #[arg(long, value_name = "FILE")]
+        from: Option<PathBuf>,
     },
     /// Print the facts that a notice says, as a JSON array.
     #[command(after_help = "Example:\n  preclear mapping read hmrc-cds notice.xml")]
@@ -76,7 +127,18 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
         MappingCommand::Check { names, schemas, coverage } => {
             check::check(&source, names, check::Wishes { schemas: schemas.as_deref(), coverage: *coverage }, out, err)
         }
-        MappingCommand::Render { name, declaration, settings } => render(&source, name, declaration, settings.as_deref(), out, err),
+        MappingCommand::Render { name, declaration, settings, previous } => {
+            let work = Work::read(&source, name, declaration, previous.as_deref(), settings.as_deref(), err);
+            work.and_then(|work| work.map_or(Ok(1), |work| render(&work, out, err)))
+        }
+        MappingCommand::Explain { name, declaration, settings, previous, html } => {
+            let work = Work::read(&source, name, declaration, previous.as_deref(), settings.as_deref(), err);
+            work.and_then(|work| work.map_or(Ok(1), |work| explain::explain(&work, html.as_deref(), out, err)))
+        }
+        MappingCommand::Diff { old, new, declarations, settings } => {
+            diff::diff([old.as_path(), new.as_path()], declarations, settings.as_deref(), out, err)
+        }
+        MappingCommand::New { name, from } => scaffold::new(args.mappings.as_deref(), name, from.as_deref(), out),
         MappingCommand::Read { name, notice } => read(&source, name, notice, out, err),
     };
     done.unwrap_or_else(|error| {
@@ -132,21 +194,50 @@ fn input(path: &Path) -> Result<Vec<u8>, String> {
     Ok(bytes)
 }
 
-fn render(source: &Source, name: &str, declaration: &Path, settings: Option<&Path>, out: &mut dyn Write, err: &mut dyn Write) -> Done {
-    let Some(mapping) = load(source, name, err)? else { return Ok(1) };
-    let context = match settings {
+/// A mapping, a declaration and its context, as the command names them.
+struct Work {
+    mapping: std::sync::Arc<Mapping>,
+    declaration: Declaration,
+    previous: Option<Declaration>,
+    context: CaseContext,
+}
+
+impl Work {
+    /// Reads everything; `None` after faults of the files, which are told.
+    fn read(
+        source: &Source,
+        name: &str,
+        declaration: &Path,
+        previous: Option<&Path>,
+        settings: Option<&Path>,
+        err: &mut dyn Write,
+    ) -> Result<Option<Self>, String> {
+        let Some(mapping) = load(source, name, err)? else { return Ok(None) };
+        let context = context(settings)?;
+        let mut read = |path: &Path| -> Result<Option<Declaration>, String> {
+            let read = cases::declaration(&input(path)?);
+            read.as_ref().err().map_or(Ok(()), |problem| writeln!(err, "{}: {problem}", path.display()).map_err(io))?;
+            Ok(read.ok())
+        };
+        let Some(declaration) = read(declaration)? else { return Ok(None) };
+        let previous = match previous.map(&mut read).transpose()? {
+            Some(None) => return Ok(None),
+            read => read.flatten(),
+        };
+        Ok(Some(Self { mapping, declaration, previous, context }))
+    }
+}
+
+fn context(settings: Option<&Path>) -> Result<CaseContext, String> {
+    let text = match settings {
         Some(path) => String::from_utf8(input(path)?).map_err(|_| "the settings have to be UTF-8".to_owned())?,
         None => String::new(),
     };
-    let context = CaseContext::read(&context)?;
-    let declaration = match cases::declaration(&input(declaration)?) {
-        Ok(declaration) => declaration,
-        Err(problem) => {
-            writeln!(err, "{problem}").map_err(io)?;
-            return Ok(1);
-        }
-    };
-    match context.render(&mapping, &declaration, None) {
+    CaseContext::read(&text)
+}
+
+fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
+    match work.context.render(&work.mapping, &work.declaration, work.previous.as_ref()) {
         Ok(rendered) => {
             out.write_all(&rendered.bytes).map_err(io)?;
             writeln!(out).map_err(io)?;

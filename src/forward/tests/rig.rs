@@ -16,6 +16,10 @@ use crate::net::testing::{Leaf, Pki};
 pub(super) struct TestRules;
 
 impl ReplyRules for TestRules {
+    fn version(&self) -> &str {
+        "1.0.0+0"
+    }
+
     fn headers(&self) -> &[(String, String)] {
         static HEADERS: std::sync::LazyLock<Vec<(String, String)>> = std::sync::LazyLock::new(|| {
             vec![("Accept".to_owned(), "application/test".to_owned()), ("Idempotency-Key".to_owned(), "not ours".to_owned())]

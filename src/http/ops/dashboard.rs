@@ -4,6 +4,8 @@
 //! by hash and its forms to this listener only. It shows what the lists show and nothing more (P10). Where the store
 //! does not answer, the page says so and still shows the lanes: that is when it is looked at.
 
+mod mappings;
+
 use std::sync::LazyLock;
 
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY};
@@ -14,7 +16,7 @@ use base64::engine::general_purpose::STANDARD;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use sha2::{Digest, Sha256};
 
-use super::source::{BreakerState, DeadFilter, Lane, LaneState, ParkedState};
+use super::source::{BreakerState, DeadFilter, Lane, LaneState, LoadedMapping, ParkedState};
 use super::views::{BACKLOG_STATES, CertificateView, age_seconds, oldest_due_age};
 use super::{OpsState, table};
 use crate::domain::delivery::DeliveryState;
@@ -44,6 +46,7 @@ struct Stored {
 
 struct Page {
     lanes: Vec<Lane>,
+    mappings: Vec<LoadedMapping>,
     stored: Option<Stored>,
     certificates: Vec<CertificateView>,
     draining: bool,
@@ -73,7 +76,8 @@ async fn gather(request: &HttpRequest, state: &OpsState) -> Result<Page, ApiErro
         }
     };
     let certificates = state.read_certificates().await?.into_iter().map(|file| file.view).collect();
-    Ok(Page { lanes: state.source.lanes(), stored, certificates, draining: state.draining.is_on(), now: state.now(), refresh })
+    let (lanes, mappings) = (state.source.lanes(), state.source.mappings());
+    Ok(Page { lanes, mappings, stored, certificates, draining: state.draining.is_on(), now: state.now(), refresh })
 }
 
 async fn stored(state: &OpsState) -> Result<Stored, StoreError> {
@@ -112,6 +116,7 @@ impl Page {
                         (self.brokers(state))
                         (self.dead_letters())
                         (self.parked())
+                        (mappings::section(&self.mappings))
                         (self.certificates())
                     }
                     footer { p {
@@ -144,6 +149,7 @@ impl Page {
                 }
             }
         }
+        list.extend(mappings::attention(&self.mappings));
         let dead = self.count(DeliveryState::Dead);
         if dead > 0 {
             list.push(format!("{dead} dead {} for a person to decide on.", if dead == 1 { "letter waits" } else { "letters wait" }));
@@ -157,7 +163,7 @@ impl Page {
         }
         html! {
             @if list.is_empty() {
-                p."attention"."good" role="status" { strong { "Nothing is stuck." } " All brokers run, nothing is dead or unreadable, no certificate ends soon." }
+                p."attention"."good" role="status" { strong { "Nothing is stuck." } " All brokers run, nothing is dead or unreadable, all mappings are loaded, no certificate ends soon." }
             } @else {
                 div."attention"."warn" role="status" {
                     strong { "To look at" }
@@ -194,7 +200,7 @@ impl Page {
         let count = |state: DeliveryState| rows().filter(|row| row.state == state).map(|row| row.count).sum::<u64>();
         html! {
             tr {
-                th scope="row" { (lane.broker) div.small { (mapping) } }
+                th scope="row" { (lane.broker) div.small { (mappings::named(mapping, &self.mappings)) } }
                 td { (lane_badge(lane.state)) }
                 td.wide {
                     @if let Some(reason) = &lane.reason { (reason) } @else if lane.state == LaneState::Running { span.zero { "–" } }
@@ -239,7 +245,7 @@ impl Page {
                             th scope="row" { span.mono { (letter.item_id) } }
                             td { (letter.broker) }
                             td { (letter.post) }
-                            td { (letter.kind.as_str()) div."small"."mono" { (letter.message_id.to_string()) } }
+                            td { (letter.kind.as_str()) div."small"."mono" { (letter.message_id.to_string()) } div.small { (letter.mapping) " " (letter.mapping_version) } }
                             td { span."badge"."bad" { (letter.reason.as_str()) } }
                             td {
                                 @if let Some(outcome) = &letter.last_outcome { (outcome) }
@@ -269,7 +275,10 @@ impl Page {
                             th scope="row" { span.mono { (notice.notice_id.to_string()) } }
                             td { (notice.broker) }
                             td { span class=(if notice.state == "unreadable" { "badge bad" } else { "badge warn" }) { (notice.state) } }
-                            td { (notice.reason.as_deref().unwrap_or("–")) }
+                            td {
+                                (notice.reason.as_deref().unwrap_or("–"))
+                                @if let Some(version) = &notice.mapping_version { div.small { "by " (version) } }
+                            }
                             td.number { (grouped(notice.size)) }
                             td { span.mono { (notice.sha256.get(..12).unwrap_or_default()) "…" } }
                             td.number { (self.since(&notice.received_at)) " ago" }

@@ -6,15 +6,30 @@
 use metrics::gauge;
 
 use super::certificates::CertificateStatus;
-use super::source::Lane;
+use super::source::{Lane, LoadedMapping};
 use super::views::{BACKLOG_STATES, oldest_due_age};
+use crate::catalog::MappingState;
 use crate::domain::time::Timestamp;
+use crate::metrics::MAPPING_STATE;
 use crate::store::BacklogRow;
 
 /// Sets what the lanes know.
 pub fn set_lanes(lanes: &[Lane]) {
     for lane in lanes {
         gauge!("preclear_breaker_state", "broker" => lane.broker.clone()).set(lane.breaker.gauge());
+    }
+}
+
+/// Sets where each mapping that a broker names comes from.
+pub fn set_mappings<'n>(names: impl Iterator<Item = &'n String>, mappings: &[LoadedMapping]) {
+    for name in names {
+        let state = mappings.iter().find(|mapping| mapping.name == *name).map_or(MappingState::Broken, |mapping| mapping.state);
+        let value = match state {
+            MappingState::Loaded => 0.0,
+            MappingState::Stored => 1.0,
+            MappingState::Broken => 2.0,
+        };
+        gauge!(MAPPING_STATE, "mapping" => name.clone()).set(value);
     }
 }
 

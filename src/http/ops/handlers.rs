@@ -65,6 +65,7 @@ pub(super) async fn metrics(request: HttpRequest, state: Data<OpsState>) -> Http
         no_query(&request)?;
         let lanes = state.source.lanes();
         gauges::set_lanes(&lanes);
+        gauges::set_mappings(state.mappings.values(), &state.source.mappings());
         // The rest is shown even where the store does not answer: that is when it is looked at.
         match state.source.backlog().await {
             Ok(backlog) => gauges::set_backlog(&lanes, &backlog, state.now()),
@@ -88,8 +89,8 @@ pub(super) async fn brokers(request: HttpRequest, state: Data<OpsState>) -> Http
 /// Every broker as it stands.
 pub(super) async fn broker_views(state: &OpsState) -> Result<Vec<BrokerView>, StoreError> {
     let backlog = state.source.backlog().await?;
-    let (lanes, now) = (state.source.lanes(), state.now());
-    Ok(lanes.iter().map(|lane| BrokerView::new(lane, state.mapping_of(&lane.broker), &backlog, now)).collect())
+    let (lanes, mappings, now) = (state.source.lanes(), state.source.mappings(), state.now());
+    Ok(lanes.iter().map(|lane| BrokerView::new(lane, state.mapping_of(&lane.broker), &mappings, &backlog, now)).collect())
 }
 
 pub(super) async fn dead_letters(request: HttpRequest, state: Data<OpsState>) -> HttpResponse {
@@ -121,10 +122,22 @@ fn limit(query: &Query<'_>) -> u32 {
 }
 
 pub(super) async fn mappings(request: HttpRequest, state: Data<OpsState>) -> HttpResponse {
-    answer(&request, no_query(&request).map(|()| json(&mapping_list(&state))))
+    let outcome = async {
+        no_query(&request)?;
+        Ok(json(&mapping_list(&state).await))
+    };
+    answer(&request, outcome.await)
 }
 
-fn mapping_list(state: &OpsState) -> MappingList {
+/// What serves lies in the process: it is shown even where the store does not answer.
+async fn mapping_list(state: &OpsState) -> MappingList {
+    let kept = match state.source.kept_mappings().await {
+        Ok(kept) => Some(kept),
+        Err(error) => {
+            tracing::warn!(%error, "the stored versions of mappings could not be listed");
+            None
+        }
+    };
     let users = |name: &str| state.mappings.iter().filter(|(_, mapping)| *mapping == name).map(|(broker, _)| broker.clone()).collect();
     let mut mappings: Vec<MappingView> = state
         .source
@@ -132,7 +145,7 @@ fn mapping_list(state: &OpsState) -> MappingList {
         .into_iter()
         .map(|mapping| {
             let brokers = users(&mapping.name);
-            MappingView::new(mapping, brokers)
+            MappingView::new(mapping, brokers, kept.as_deref())
         })
         .collect();
     mappings.sort_by(|a, b| a.name.cmp(&b.name));
@@ -184,7 +197,7 @@ pub(super) async fn reload_mappings(request: HttpRequest, state: Data<OpsState>)
         no_query(&request)?;
         state.source.reload_mappings().await.map_err(ops_error)?;
         tracing::info!("an operator had all mappings loaded anew");
-        Ok(json(&mapping_list(&state)))
+        Ok(json(&mapping_list(&state).await))
     };
     answer(&request, outcome.await)
 }

@@ -6,10 +6,11 @@
 
 use futures_util::future::BoxFuture;
 
+use crate::catalog::MappingState;
 use crate::choice;
 use crate::domain::delivery::DeadReason;
 use crate::domain::time::Timestamp;
-use crate::store::{BacklogRow, DeadLetter, ParkedNotice, StoreError};
+use crate::store::{BacklogRow, DeadLetter, KeptMapping, ParkedNotice, StoreError};
 
 choice! {
     /// What a broker's lane does.
@@ -89,15 +90,19 @@ pub struct DeadFilter {
     pub limit: u32,
 }
 
-/// A loaded mapping.
+/// A mapping that ought to be there.
 #[derive(Debug, Clone)]
 pub struct LoadedMapping {
     /// Name of its folder.
     pub name: String,
-    /// Title.
-    pub title: String,
-    /// Declared version and hash of its files.
-    pub version: String,
+    /// Title; none when nothing serves.
+    pub title: Option<String>,
+    /// Declared version and hash of the files that serve.
+    pub version: Option<String>,
+    /// Where they come from.
+    pub state: MappingState,
+    /// What is wrong with its files: where (`file:line:column`), and what. For a mapping's author: nothing of a declaration.
+    pub faults: Vec<(String, String)>,
 }
 
 /// What an operator asked for and was not done: nothing has changed.
@@ -133,8 +138,10 @@ pub trait OpsSource: Send + Sync + 'static {
     fn resume(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>>;
     /// Reads a configured broker's certificates anew; keeps the old ones when the new ones cannot be used.
     fn reload_certificates(&self, broker: String) -> BoxFuture<'_, Result<(), OpsFault>>;
-    /// Loaded mappings.
+    /// Every mapping that ought to be there, by name.
     fn mappings(&self) -> Vec<LoadedMapping>;
+    /// Versions of mappings in the store, by name and newest first.
+    fn kept_mappings(&self) -> BoxFuture<'_, Result<Vec<KeptMapping>, StoreError>>;
     /// Loads all mappings anew; keeps the old ones when one has faults.
     fn reload_mappings(&self) -> BoxFuture<'_, Result<(), OpsFault>>;
 }

@@ -84,9 +84,11 @@ const LISTS: &[Route] = &[
         .parameters(NOTICE_PARAMETERS)
         .answers(&[Answer::new(200, "Newest first.", &[Content::json(schema::answer::<views::NoticeList>)])])
         .refuses(&[Code::BadQuery, Code::StoreUnavailable]),
-    Route::new(Method::Get, "/v1/mappings", "Loaded mappings", || web::to(handlers::mappings))
-        .answers(&[Answer::new(200, "By name.", &[Content::json(schema::answer::<views::MappingList>)])])
-        .refuses(&[Code::BadQuery]),
+    Route::new(Method::Get, "/v1/mappings", "Mappings: the version that serves, and what is wrong with the files", || {
+        web::to(handlers::mappings)
+    })
+    .answers(&[Answer::new(200, "By name.", &[Content::json(schema::answer::<views::MappingList>)])])
+    .refuses(&[Code::BadQuery]),
     Route::new(Method::Get, "/v1/certificates", "Configured certificates and when they end", || web::to(handlers::certificates))
         .described("The files as they are now; what is in use changes with `reload-certificates`.")
         .answers(&[Answer::new(200, "Every configured file.", &[Content::json(schema::answer::<views::CertificateList>)])])
@@ -111,7 +113,7 @@ const ORDERS: &[Route] = &[
     .answers(&[Answer::new(200, "They are in use.", THE_BROKER)])
     .refuses(&[Code::BadQuery, Code::NotFound, Code::ReloadRefused, Code::StoreUnavailable]),
     Route::new(Method::Post, "/v1/mappings/reload", "Load all mappings anew", || web::to(handlers::reload_mappings))
-        .described("All or nothing: when one has faults, all are listed and those in use stay.")
+        .described("All or nothing: when one has faults, or a broker's settings do not fit, all are listed and those in use stay. Good versions are kept in the store before they serve. Queued messages keep their bytes.")
         .answers(&[Answer::new(200, "They are in use.", &[Content::json(schema::answer::<views::MappingList>)])])
         .refuses(&[Code::BadQuery, Code::ReloadRefused, Code::StoreUnavailable]),
 ];

@@ -6,9 +6,10 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::catalog::MappingState;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::time::{Timestamp, rfc3339};
-use crate::store::{BacklogRow, DeadLetter, ParkedNotice};
+use crate::store::{BacklogRow, DeadLetter, KeptMapping, ParkedNotice};
 
 use super::source::{Lane, LoadedMapping};
 
@@ -33,6 +34,10 @@ pub struct BrokerView {
     pub name: String,
     /// Its mapping.
     pub mapping: String,
+    /// Version of the mapping that serves; null when none does.
+    pub mapping_version: Option<String>,
+    /// `loaded`, `stored` (its files cannot be used, a stored version serves) or `broken`.
+    pub mapping_state: &'static str,
     /// `running`, `paused`, `breaker_open`, `disabled`, `held` or `stopping`.
     pub state: &'static str,
     /// Why it does not run.
@@ -85,7 +90,8 @@ pub fn oldest_due_age<'a>(rows: impl Iterator<Item = &'a BacklogRow>, now: Times
 
 impl BrokerView {
     /// A broker from its parts.
-    pub fn new(lane: &Lane, mapping: &str, backlog: &[BacklogRow], now: Timestamp) -> Self {
+    pub fn new(lane: &Lane, mapping: &str, mappings: &[LoadedMapping], backlog: &[BacklogRow], now: Timestamp) -> Self {
+        let serving = mappings.iter().find(|listed| listed.name == mapping);
         let own = || backlog.iter().filter(|row| row.broker == lane.broker);
         let shown = own().filter(|row| row.count > 0 && BACKLOG_STATES.contains(&row.state));
         let view = |row: &BacklogRow| BacklogView {
@@ -97,6 +103,8 @@ impl BrokerView {
         Self {
             name: lane.broker.clone(),
             mapping: mapping.to_owned(),
+            mapping_version: serving.and_then(|listed| listed.version.clone()),
+            mapping_state: serving.map_or(MappingState::Broken, |listed| listed.state).as_str(),
             state: lane.state.as_str(),
             reason: lane.reason.clone(),
             since: lane.since.map(rfc3339),
@@ -130,6 +138,10 @@ pub struct DeadLetterView {
     pub item_id: String,
     /// `declaration`, `amendment`, `cancellation`, `presentation`, `answer` or `query`.
     pub kind: &'static str,
+    /// Mapping that made it.
+    pub mapping: String,
+    /// Version of the mapping.
+    pub mapping_version: String,
     /// `refused`, `exhausted` or `unresolved`.
     pub reason: &'static str,
     /// Since when.
@@ -151,6 +163,8 @@ impl From<DeadLetter> for DeadLetterView {
             declaration_id: letter.declaration_id.to_string(),
             item_id: letter.item_id,
             kind: letter.kind.as_str(),
+            mapping: letter.mapping,
+            mapping_version: letter.mapping_version,
             reason: letter.reason.as_str(),
             since: letter.since,
             attempts: letter.attempts,
@@ -178,6 +192,8 @@ pub struct NoticeView {
     pub state: String,
     /// Reason code.
     pub reason: Option<String>,
+    /// Version of the mapping that read it, or could not.
+    pub mapping_version: Option<String>,
     /// When it came.
     pub received_at: String,
     /// Bytes.
@@ -193,6 +209,7 @@ impl From<ParkedNotice> for NoticeView {
             broker: notice.broker,
             state: notice.state,
             reason: notice.reason,
+            mapping_version: notice.mapping_version,
             received_at: notice.received_at,
             size: notice.size,
             sha256: notice.sha256,
@@ -207,23 +224,60 @@ pub struct MappingList {
     pub mappings: Vec<MappingView>,
 }
 
-/// A loaded mapping.
+/// A mapping that ought to be there: it has a folder, or a broker names it.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct MappingView {
     /// Name of its folder.
     pub name: String,
-    /// Title.
-    pub title: String,
-    /// Declared version and hash of its files.
-    pub version: String,
+    /// Title; null when nothing serves.
+    pub title: Option<String>,
+    /// Declared version and hash of the files that serve; null when nothing does.
+    pub version: Option<String>,
+    /// `loaded`: from its files. `stored`: its files cannot be used, the newest good version in the store serves.
+    /// `broken`: nothing serves, declarations for its brokers are answered 503.
+    pub state: &'static str,
+    /// What is wrong with its files, and with its stored version.
+    pub faults: Vec<MappingFaultView>,
     /// Brokers that use it.
     pub brokers: Vec<String>,
+    /// Its newest versions in the store, the last that was taken into use first; null when the store does not answer.
+    pub kept: Option<Vec<KeptView>>,
+}
+
+/// A fault of a mapping's files.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MappingFaultView {
+    /// `file:line:column`; line 0 is the whole file.
+    pub place: String,
+    /// What is wrong.
+    pub detail: String,
+}
+
+/// A version in the store.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct KeptView {
+    /// Declared version and hash of its files.
+    pub version: String,
+    /// When it was last taken into use.
+    pub kept_at: String,
 }
 
 impl MappingView {
-    /// A mapping with the brokers that use it.
-    pub fn new(mapping: LoadedMapping, brokers: Vec<String>) -> Self {
-        Self { name: mapping.name, title: mapping.title, version: mapping.version, brokers }
+    /// A mapping with the brokers that use it and what the store keeps of it.
+    pub fn new(mapping: LoadedMapping, brokers: Vec<String>, kept: Option<&[KeptMapping]>) -> Self {
+        let own = |kept: &[KeptMapping]| {
+            let own = kept.iter().filter(|kept| kept.name == mapping.name);
+            own.map(|kept| KeptView { version: kept.version.clone(), kept_at: rfc3339(kept.kept_at) }).collect()
+        };
+        Self {
+            kept: kept.map(own),
+            title: mapping.title,
+            version: mapping.version,
+            state: mapping.state.as_str(),
+            faults: mapping.faults.into_iter().map(|(place, detail)| MappingFaultView { place, detail }).collect(),
+            brokers,
+            name: mapping.name,
+        }
     }
 }
 

@@ -152,6 +152,24 @@ fn a_broken_mapping_harms_only_itself() {
 }
 
 #[test]
+fn an_archive_gives_back_what_makes_messages_and_nothing_cut() {
+    let mut files = files("<R/>");
+    files.files.insert("cases/one/declaration.json".to_owned(), b"{}".to_vec());
+    files.files.insert("codes/odd.csv".to_owned(), Vec::new());
+    let archive = files.archive();
+    let back = Files::from_archive(&files.name, &archive).expect("an archive");
+    assert_eq!((back.digest(), back.hash()), (files.digest(), files.hash()));
+    assert!(back.get("cases/one/declaration.json").is_none(), "cases make no messages");
+    files.files.remove("cases/one/declaration.json");
+    assert_eq!(back.files, files.files);
+    for end in 1..archive.len() {
+        let cut = Files::from_archive(&files.name, &archive[..end]);
+        assert!(cut.is_none_or(|cut| cut.digest() != files.digest()), "cut at {end}");
+    }
+    assert!(Files::from_archive("x", &[0xff; 40]).is_none());
+}
+
+#[test]
 fn the_built_in_set_loads() {
     let (registry, broken) = Registry::load(&Source::Embedded);
     assert!(broken.is_empty(), "{broken:?}");

@@ -9,6 +9,7 @@ use uuid::Uuid;
 mod expressions;
 mod load_faults;
 mod notices;
+mod sketching;
 mod tracing;
 mod writing;
 

@@ -110,7 +110,7 @@ fn settle(tx: &Tx<'_>, policy: &Policy, id: NoticeId, reading: &Reading) -> Resu
         return Ok(before);
     }
     let (outcome, version, reason) = match reading {
-        Reading::Unreadable { reason } => (NoticeResult::Unreadable.into(), None, Some(*reason)),
+        Reading::Unreadable { reason, mapping_version } => (NoticeResult::Unreadable.into(), mapping_version.as_deref(), Some(*reason)),
         Reading::Facts { mapping_version, facts } => (apply(tx, policy, &stored, facts)?, Some(mapping_version.as_str()), None),
     };
     let Outcome { result, state } = outcome;

@@ -37,7 +37,8 @@ impl Sqlite {
             let mut statement = conn.prepare_cached(
                 "SELECT m.message_id, m.broker, d.post, d.declaration_id, d.item_id, m.kind, m.reason, m.settled_at, m.attempts,
                         (SELECT http_status FROM attempts a WHERE a.message_id = m.message_id ORDER BY number DESC LIMIT 1),
-                        (SELECT outcome FROM attempts a WHERE a.message_id = m.message_id ORDER BY number DESC LIMIT 1)
+                        (SELECT outcome FROM attempts a WHERE a.message_id = m.message_id ORDER BY number DESC LIMIT 1),
+                        m.mapping, m.mapping_version
                  FROM messages m
                  JOIN declarations d ON d.declaration_id =
                       (SELECT f.declaration_id FROM message_filings f WHERE f.message_id = m.message_id ORDER BY f.filing_id LIMIT 1)
@@ -58,6 +59,8 @@ impl Sqlite {
                     attempts: row.get(8)?,
                     last_status: row.get(9)?,
                     last_outcome: row.get(10)?,
+                    mapping: row.get(11)?,
+                    mapping_version: row.get(12)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)
@@ -68,7 +71,7 @@ impl Sqlite {
     pub(in crate::store) async fn parked_notices(&self, state: Option<NoticeResult>, limit: u32) -> Result<Vec<ParkedNotice>, StoreError> {
         self.read(move |conn| {
             let mut statement = conn.prepare_cached(
-                "SELECT notice_id, broker, state, reason, received_at, size, body_hash FROM notices
+                "SELECT notice_id, broker, state, reason, received_at, size, body_hash, mapping_version FROM notices
                  WHERE state NOT IN ('new', 'applied', 'recorded') AND (?1 IS NULL OR state = ?1) ORDER BY received_at DESC LIMIT ?2",
             )?;
             let rows = statement.query_map(params![state.map(NoticeResult::as_str), limit], |row| {
@@ -80,6 +83,7 @@ impl Sqlite {
                     received_at: rfc3339(col::at(row, 4)?),
                     size: col::count(row, 5)?,
                     sha256: hex(&row.get::<_, [u8; 32]>(6)?),
+                    mapping_version: row.get(7)?,
                 })
             })?;
             Ok(rows.collect::<Result<_, _>>()?)

@@ -144,8 +144,9 @@ fn keep_reply(
     let dedupe: [u8; 32] = dedupe.finalize().into();
     let body_id = tx.keep(reply)?;
     tx.run(
-        "INSERT INTO notices (notice_id, broker, via, dedupe_key, content_type, body_id, body_hash, size, received_at, state)
-         VALUES (?1, ?2, 'reply', ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO notices (notice_id, broker, via, dedupe_key, content_type, body_id, body_hash, size, received_at, state,
+                              mapping_version)
+         VALUES (?1, ?2, 'reply', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
         params![
             notice.0.as_bytes(),
             row.broker,
@@ -155,7 +156,8 @@ fn keep_reply(
             hash,
             i64::try_from(body.len()).unwrap_or(i64::MAX),
             ms(attempt.finished_at),
-            if changed { "applied" } else { "recorded" }
+            if changed { "applied" } else { "recorded" },
+            attempt.mapping_version
         ],
     )?;
     link(tx, row.message_id, notice)?;

@@ -6,6 +6,7 @@ pub mod folder;
 pub mod gateway;
 pub mod goods;
 pub mod lists;
+pub mod mappings;
 pub mod metrics;
 pub mod notice;
 pub mod pki;

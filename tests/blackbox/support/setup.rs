@@ -19,6 +19,8 @@ pub struct Setup {
     pub lines: Vec<(String, String)>,
     /// Level of the log.
     pub log: String,
+    /// The folder of mappings.
+    pub mappings: PathBuf,
     brokers: BTreeMap<String, BTreeMap<String, String>>,
     routes: Vec<(String, String)>,
 }
@@ -54,6 +56,7 @@ impl Setup {
             pki,
             lines: vec![("webhooks".into(), r#"dangerous_allow = ["127.0.0.1"]"#.into())],
             log: "info".into(),
+            mappings: mappings(),
             brokers: BTreeMap::new(),
             routes: Vec::new(),
         }
@@ -122,7 +125,7 @@ impl Setup {
         add("callbacks", format!("client_ca = {}", path("ca.pem")));
         add("store", format!("url = \"sqlite:{}\"", self.folder.file("preclear.db").display()));
         add("store", "min_free_mb = 16".into());
-        add("mappings", format!("dir = {:?}", mappings().display().to_string()));
+        add("mappings", format!("dir = {:?}", self.mappings.display().to_string()));
         for (section, line) in &self.lines {
             add(section, line.clone());
         }
