@@ -16,7 +16,7 @@ use preclear::error::Code;
 use preclear::metrics;
 
 /// Files whose marked tables are made.
-const MARKED: [&str; 2] = ["README.md", "docs/errors/README.md"];
+const MARKED: [&str; 3] = ["README.md", "docs/errors/README.md", "docs/MAPPING.md"];
 
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
@@ -86,7 +86,7 @@ fn marked_tables_are_those_of_the_code() {
         };
         let mut made = text.clone();
         let mut found = 0;
-        for name in ["errors", "config", "metrics", "faults"] {
+        for name in ["errors", "config", "metrics", "faults", "functions"] {
             let (start, end) = (format!("<!-- {name}:start -->"), format!("<!-- {name}:end -->"));
             if let (Some(from), Some(to)) = (made.find(&start), made.find(&end)) {
                 let links = if file == "README.md" { "docs/errors/" } else { "" };
@@ -94,7 +94,11 @@ fn marked_tables_are_those_of_the_code() {
                 found += 1;
             }
         }
-        let wanted = if file == "README.md" { 4 } else { 2 };
+        let wanted = match file {
+            "README.md" => 4,
+            "docs/MAPPING.md" => 1,
+            _ => 2,
+        };
         assert_eq!(found, wanted, "{file} has lost the marks of a table");
         hold(&path, &made, &mut differ);
     }
@@ -111,6 +115,7 @@ fn table(name: &str, links: &str) -> String {
                 writeln!(text, "| {} | [`{word}`]({links}{word}.md) | {} |", code.status(), code.meaning()).unwrap();
             }
         }
+        "functions" => text = preclear::mapping::functions::table(),
         "faults" => {
             text.push_str("| code | means |\n| --- | --- |\n");
             for (code, meaning) in fault::CODES {

@@ -178,7 +178,7 @@ fn checked_message(mapping: &Mapping, files: &Files, name: &str, result: &mut Ca
             result.actual = Some((format!("{name}/expected.xml"), indented(&rendered.bytes)));
             let compared = match expected {
                 Some(expected) => compare(expected, &rendered.bytes).map_err(|difference| show("expected.xml", &difference)),
-                None => Err("expected.xml is missing".to_owned()),
+                None => Err("expected.xml is missing; PRECLEAR_BLESS=1 writes it, for you to read".to_owned()),
             };
             result.message = Some(rendered.bytes);
             compared

@@ -118,10 +118,9 @@ fn by_line(context: &Context<'_>, name: &str) -> Option<String> {
     let value = context.value;
     let number = decimals(value);
     let whole = number == Some(0);
-    if is_commodity(name) || context.path.iter().any(|around| is_commodity(&plain(around))) && name.ends_with("id") {
-        if whole && (6..=10).contains(&value.len()) {
-            return Some(if value.len() == 6 { "line.hs_code | substring(0, 6)" } else { "line.hs_code" }.to_owned());
-        }
+    let commodity = is_commodity(name) || name.ends_with("id") && context.path.iter().any(|around| is_commodity(&plain(around)));
+    if commodity && whole && (6..=10).contains(&value.len()) {
+        return Some(if value.len() == 6 { "line.hs_code | substring(0, 6)" } else { "line.hs_code" }.to_owned());
     }
     Some(match number {
         Some(n) if has(name, &["weight", "mass"]) => format!("line.net_weight_g | kg({n})"),
