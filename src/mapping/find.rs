@@ -62,7 +62,7 @@ impl<'d, 'a> Finder<'d, 'a> {
     pub(super) fn exists(&mut self, path: &Path, from: Found) -> Read<bool> {
         match path {
             Path::Union(paths) => self.any(paths, from, &mut |_, _| Ok(true)),
-            Path::Literal(_) | Path::Concat(_) => Ok(false),
+            Path::Literal(_) | Path::Concat(_) | Path::Substring(..) => Ok(false),
         }
     }
 
@@ -74,6 +74,11 @@ impl<'d, 'a> Finder<'d, 'a> {
         match path {
             Path::Literal(literal) => Ok(Some(Cow::Borrowed(literal))),
             Path::Concat(parts) => self.concat(parts, from),
+            Path::Substring(path, start, length) => {
+                let text = self.text(path, from)?;
+                let part = text.map(|text| text.chars().skip(start.saturating_sub(1)).take(*length).collect::<String>());
+                Ok(part.filter(|part| !part.is_empty()).map(Cow::Owned))
+            }
             Path::Union(paths) => {
                 let mut first = None;
                 self.any(paths, from, &mut |finder, found| {

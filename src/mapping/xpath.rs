@@ -24,6 +24,8 @@ pub(super) enum Path {
     Literal(String),
     Union(Vec<Single>),
     Concat(Vec<Path>),
+    /// Some characters of a text: from a place, counted from 1, and at most so many.
+    Substring(Box<Path>, usize, usize),
 }
 
 #[derive(Debug, Clone)]
@@ -191,6 +193,9 @@ impl<'t> Parser<'t> {
         if let Some(literal) = self.literal()? {
             return Ok(Path::Literal(literal));
         }
+        if self.function("substring") {
+            return self.substring();
+        }
         if !self.function("concat") {
             return Ok(Path::Union(self.union()?));
         }
@@ -202,6 +207,26 @@ impl<'t> Parser<'t> {
         self.token(")")?;
         self.higher();
         if parts.len() < 2 { Err((self.at, "concat joins at least two texts".into())) } else { Ok(Path::Concat(parts)) }
+    }
+
+    /// `substring(path, from, length)`, without the length to the end.
+    fn substring(&mut self) -> Parsed<Path> {
+        self.deeper()?;
+        let path = self.path()?;
+        self.token(",")?;
+        let from = self.whole()?;
+        let length = if self.take(",") { self.whole()? } else { usize::MAX };
+        self.token(")")?;
+        self.higher();
+        if from == 0 { Err((self.at, "characters are counted from 1".into())) } else { Ok(Path::Substring(Box::new(path), from, length)) }
+    }
+
+    fn whole(&mut self) -> Parsed<usize> {
+        self.blanks();
+        let digits = self.rest().bytes().take_while(u8::is_ascii_digit).count();
+        let number = self.rest()[..digits].parse().map_err(|_| (self.at, Remark::new("a whole number is expected")))?;
+        self.at += digits;
+        Ok(number)
     }
 
     pub(super) fn literal(&mut self) -> Parsed<Option<String>> {
@@ -283,7 +308,7 @@ impl<'t> Parser<'t> {
         }
         if self.rest().starts_with('(') {
             const FUNCTIONS: [&str; 5] = ["starts-with", "contains", "local-name", "not", "text"];
-            let remark = "this function is not known here: starts-with, contains, local-name and not stand in brackets, concat is a value";
+            let remark = "this function is not known here: starts-with, contains, local-name and not stand in brackets, concat and substring are values";
             return Err((start, Remark::unknown(remark, first, FUNCTIONS.into_iter().filter(|known| *known != first))));
         }
         if !self.rest().starts_with(':') {

@@ -42,6 +42,11 @@ pub struct Violation {
 }
 
 impl Violation {
+    /// Whether the schema does not know the root of the document: it is one for other documents.
+    pub fn is_unknown_root(&self) -> bool {
+        self.rule == "cvc-elt.1" && self.path.matches('/').count() == 1
+    }
+
     /// The last two names of the path: enough to find it beside the place in the template.
     pub fn short_path(&self) -> &str {
         self.path.rmatch_indices('/').nth(1).map_or(self.path.trim_start_matches('/'), |(at, _)| &self.path[at + 1..])
