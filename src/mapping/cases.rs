@@ -125,12 +125,12 @@ impl CaseContext {
     }
 
     /// Does something with what each message of the kind is made of, in order; it says whether the message was
-    /// made, for then the next has the next reference.
+    /// made, for then the next has the next reference (a reference of `[context]` stands for all of them).
     fn each_message(&self, mapping: &Mapping, input: &Input<'_>, mut work: impl FnMut(&str, &Input<'_>) -> bool) {
         let mut counter = 1;
         for template in mapping.messages(self.kind()) {
             let reference = lrn(input.declaration.item_id, input.declaration.posted_on(), counter).unwrap_or_default();
-            let reference = if counter == 1 { input.message.lrn } else { &reference };
+            let reference = if counter == 1 || self.table.contains_key("lrn") { input.message.lrn } else { &reference };
             let message = MessageContext { lrn: reference, ..input.message.clone() };
             counter += u16::from(work(template, &Input { message, ..input.clone() }));
         }
@@ -343,7 +343,8 @@ fn notice_case(mapping: &Mapping, files: &Files, name: &str, schemas: &Schemas) 
     let xml = files.get(&format!("{name}/notice.xml")).filter(|bytes| mapping.read(bytes).is_ok());
     if let Some(bytes) = xml {
         // A broker's schema for notices need not have every kind of answer: it judges those whose root it knows.
-        let schema = schemas.notice().filter(|schema| schema.validate(bytes).map_or(true, |found| !found.iter().any(Violation::is_unknown_root)));
+        let schema =
+            schemas.notice().filter(|schema| schema.validate(bytes).map_or(true, |found| !found.iter().any(Violation::is_unknown_root)));
         let tell = |violations: Vec<Violation>| violations.iter().map(|violation| told(violation, None)).collect();
         result.validate(schema, bytes, tell);
     }
