@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use preclear::cli::mapping::{MappingArgs, MappingCommand, run};
 
-fn check(folder: PathBuf, schemas: Option<PathBuf>) -> (u8, String, String) {
-    let args = MappingArgs { mappings: Some(folder), command: MappingCommand::Check { names: Vec::new(), schemas, coverage: false } };
+fn check(folder: PathBuf, schemas: Option<PathBuf>, coverage: bool) -> (u8, String, String) {
+    let args = MappingArgs { mappings: Some(folder), command: MappingCommand::Check { names: Vec::new(), schemas, coverage } };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let code = run(&args, &mut out, &mut err);
     (code, String::from_utf8(out).expect("UTF-8"), String::from_utf8(err).expect("UTF-8"))
@@ -29,7 +29,7 @@ fn schemas() -> Option<PathBuf> {
 
 #[test]
 fn every_case_of_every_shipped_mapping_passes() {
-    let (code, out, err) = check(shipped(), schemas());
+    let (code, out, err) = check(shipped(), schemas(), true);
     assert_eq!(code, 0, "{out}{err}");
 }
 
@@ -72,17 +72,17 @@ fn a_wrong_order_of_elements_is_found_by_cases_and_by_the_schema() {
         }
     }
     std::fs::remove_dir_all(mapping.join("notices")).expect("removed");
-    assert_eq!(check(folder.clone(), schemas()).0, 0, "sound before");
+    assert_eq!(check(folder.clone(), schemas(), false).0, 0, "sound before");
     swap_lines(&mapping.join("declaration.xml"), "<FunctionCode>9</FunctionCode>");
-    let (code, _, err) = check(folder.clone(), None);
+    let (code, _, err) = check(folder.clone(), None, false);
     assert_eq!(code, 1);
     assert!(err.contains("hmrc-cds/cases/gb-one-line: expected.xml line 9"), "{err}");
     assert!(err.contains("MetaData/Declaration: expected FunctionCode, found FunctionalReferenceID"), "{err}");
     // The golden file is wrong in the same way: then only the official schema sees it.
     swap_lines(&mapping.join("cases/gb-one-line/expected.xml"), "<FunctionCode>9</FunctionCode>");
-    assert_eq!(check(folder.clone(), None).0, 0);
+    assert_eq!(check(folder.clone(), None, false).0, 0);
     if let Some(schemas) = schemas() {
-        let (code, _, err) = check(folder, Some(schemas));
+        let (code, _, err) = check(folder, Some(schemas), false);
         assert_eq!(code, 1);
         assert!(err.contains("not valid against the schema"), "{err}");
     }
@@ -94,7 +94,7 @@ fn a_fault_of_a_mapping_ends_the_check_with_its_place() {
     let path = folder.join("hmrc-cds/declaration.xml");
     let text = std::fs::read_to_string(&path).expect("read").replace("{message.lrn}", "{message.lnr}");
     std::fs::write(path, text).expect("written");
-    let (code, out, err) = check(folder, None);
+    let (code, out, err) = check(folder, None, false);
     assert_eq!(code, 1, "{out}");
     assert!(err.contains("message has no lnr (did you mean lrn?)"), "{err}");
     assert!(err.starts_with("hmrc-cds/declaration.xml:"), "{err}");

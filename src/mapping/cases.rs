@@ -204,7 +204,8 @@ pub fn run(mapping: &Mapping, files: &Files, schemas: &Schemas) -> (Vec<CaseResu
         }
         results.push(result);
     }
-    results.extend(files.folders_below("notices").into_iter().map(|case| notice_case(mapping, files, &format!("notices/{case}"), schemas)));
+    results
+        .extend(files.folders_below("notices").into_iter().map(|case| notice_case(files, &format!("notices/{case}"), schemas, &mut tally)));
     (results, tally.finish())
 }
 
@@ -334,13 +335,13 @@ fn compare_faults(expected: &str, faults: &[Fault]) -> Result<(), String> {
     if wanted == actual { Ok(()) } else { Err(format!("expected faults: {}; found: {}", show(&wanted), show(&actual))) }
 }
 
-fn notice_case(mapping: &Mapping, files: &Files, name: &str, schemas: &Schemas) -> CaseResult {
+fn notice_case(files: &Files, name: &str, schemas: &Schemas, tally: &mut Tally<'_>) -> CaseResult {
     let mut result = CaseResult::new(name);
-    if let Err(problem) = checked_notice(mapping, files, name, &mut result) {
+    if let Err(problem) = checked_notice(files, name, &mut result, tally) {
         result.problems.push(problem);
     }
     // What is kept as unreadable, and JSON, is held to no schema.
-    let xml = files.get(&format!("{name}/notice.xml")).filter(|bytes| mapping.read(bytes).is_ok());
+    let xml = files.get(&format!("{name}/notice.xml")).filter(|bytes| tally.read(bytes).is_ok());
     if let Some(bytes) = xml {
         // A broker's schema for notices need not have every kind of answer: it judges those whose root it knows.
         let schema =
@@ -351,9 +352,10 @@ fn notice_case(mapping: &Mapping, files: &Files, name: &str, schemas: &Schemas) 
     result
 }
 
-fn checked_notice(mapping: &Mapping, files: &Files, name: &str, result: &mut CaseResult) -> Result<(), String> {
-    let bytes = files.get(&format!("{name}/notice.xml")).ok_or("notice.xml is missing")?;
-    let actual = match mapping.read(bytes) {
+fn checked_notice(files: &Files, name: &str, result: &mut CaseResult, tally: &mut Tally<'_>) -> Result<(), String> {
+    let file = |ending: &str| files.get(&format!("{name}/notice.{ending}"));
+    let bytes = file("xml").or_else(|| file("json")).ok_or("notice.xml (or notice.json) is missing")?;
+    let actual = match tally.read(bytes) {
         Ok(facts) => serde_json::to_value(facts).map_err(|error| error.to_string())?,
         Err(unreadable) => serde_json::json!({ "unreadable": unreadable.reason.as_str() }),
     };

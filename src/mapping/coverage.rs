@@ -8,7 +8,8 @@ use std::collections::HashSet;
 use super::faults::line_column;
 use super::program::SiteId;
 use super::render::render_traced;
-use super::{Input, Mapping, roots};
+use super::{Input, Mapping, Unreadable, reading, roots};
+use crate::domain::fact::Fact;
 use crate::domain::fault::Fault;
 
 /// What no case touches.
@@ -48,6 +49,14 @@ pub struct Coverage {
     pub all_rows: usize,
     /// Rows that no case looks up.
     pub row_gaps: Vec<Gap>,
+    /// Rows of `notices.toml` that read a notice.
+    pub statuses: usize,
+    /// Rows of `notices.toml` in all.
+    pub all_statuses: usize,
+    /// Rows of `notices.toml` that no notice case is read by.
+    pub status_gaps: Vec<Gap>,
+    /// Codes that a list names as known and `notices.toml` has no row for.
+    pub code_gaps: Vec<Gap>,
 }
 
 /// Counts while cases run.
@@ -56,11 +65,13 @@ pub(super) struct Tally<'m> {
     /// By the place of the template.
     seen: Vec<HashSet<(SiteId, bool)>>,
     rows: HashSet<(String, String)>,
+    /// Lines of rows of `notices.toml`.
+    statuses: HashSet<u32>,
 }
 
 impl<'m> Tally<'m> {
     pub(super) fn new(mapping: &'m Mapping) -> Self {
-        Self { mapping, seen: vec![HashSet::new(); mapping.templates.len()], rows: HashSet::new() }
+        Self { mapping, seen: vec![HashSet::new(); mapping.templates.len()], rows: HashSet::new(), statuses: HashSet::new() }
     }
 
     /// Makes a message once more and counts what it goes through; gives what the traced program made.
@@ -76,6 +87,37 @@ impl<'m> Tally<'m> {
         }
         self.rows.extend(trace.watch.rows);
         Some(rendered.map(|rendered| rendered.bytes))
+    }
+
+    /// Reads a notice and counts the rows that it is read by.
+    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
+        let statuses = &mut self.statuses;
+        reading::read(&self.mapping.rules, &self.mapping.fields, bytes, &mut |line| {
+            statuses.insert(line);
+        })
+    }
+
+    /// Rows of `notices.toml`, and codes without one.
+    fn notices(&self, coverage: &mut Coverage) {
+        let file = format!("{}/notices.toml", self.mapping.name);
+        for rule in &self.mapping.rules.notices {
+            for row in &rule.rows {
+                coverage.all_statuses += 1;
+                if self.statuses.contains(&row.line) {
+                    coverage.statuses += 1;
+                } else {
+                    let what = "no notice case is read by this row".to_owned();
+                    coverage.status_gaps.push(Gap { file: file.clone(), line: row.line, column: 1, what });
+                }
+            }
+            let decided = |code: &str| rule.rows.iter().any(|row| row.code.as_deref().is_none_or(|known| known == code));
+            for list in rule.known.iter() {
+                for code in list.keys().iter().filter(|code| !decided(code)) {
+                    let what = format!("no row for the code {code} of codes/{}.csv", list.name);
+                    coverage.code_gaps.push(Gap { file: file.clone(), line: rule.line, column: 1, what });
+                }
+            }
+        }
     }
 
     pub(super) fn finish(self) -> Coverage {
@@ -95,6 +137,7 @@ impl<'m> Tally<'m> {
                 }
             }
         }
+        self.notices(&mut coverage);
         for list in &self.mapping.codes {
             for key in list.keys() {
                 coverage.all_rows += 1;

@@ -119,6 +119,11 @@ impl<'f> FileFaults<'f> {
         self.push(line, column, remark.into());
     }
 
+    /// The line of a byte offset, from 1.
+    pub fn line(&self, offset: usize) -> u32 {
+        line_column(self.text, offset).0
+    }
+
     /// Adds a fault of a line.
     pub fn at_line(&mut self, line: u32, remark: impl Into<Remark>) {
         self.push(line, 1, remark.into());

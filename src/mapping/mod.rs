@@ -250,7 +250,7 @@ impl Mapping {
     /// # Errors
     /// When it cannot be read: the bytes are kept and a person is told, nothing is guessed.
     pub fn read(&self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
-        reading::read(&self.rules, &self.fields, bytes)
+        reading::read(&self.rules, &self.fields, bytes, &mut |_| {})
     }
 
     /// How notices are asked for; none when `notices.toml` has no `[poll]`.

@@ -68,8 +68,8 @@ impl From<UnreadableReason> for Unreadable {
     }
 }
 
-/// Reads a notice into facts, in the order of the document.
-pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
+/// Reads a notice into facts, in the order of the document; `used` is told the lines of the rows that gave them.
+pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8], used: &mut dyn FnMut(u32)) -> Result<Vec<Fact>, Unreadable> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(UnreadableReason::Empty.into());
     }
@@ -85,7 +85,7 @@ pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8]) -> Result<Vec
             return Err(UnreadableReason::TooComplex.into());
         }
         if !nodes.is_empty() {
-            return nodes.into_iter().map(|node| reader.fact(rule, node)).collect();
+            return nodes.into_iter().map(|node| reader.fact(rule, node, used)).collect();
         }
     }
     Err(UnreadableReason::UnknownFormat.into())
@@ -107,9 +107,10 @@ pub(super) struct Reader<'d, 'a> {
 pub(super) type Read<T> = Result<T, Unreadable>;
 
 impl Reader<'_, '_> {
-    fn fact(&mut self, rule: &NoticeRule, node: Found) -> Read<Fact> {
+    fn fact(&mut self, rule: &NoticeRule, node: Found, used: &mut dyn FnMut(u32)) -> Read<Fact> {
         let code = self.text(rule.values.code.as_ref(), node, MAX_REFERENCE)?;
         let row = self.row(rule, code.as_deref(), node)?;
+        row.iter().for_each(|row| used(row.line));
         let empty = Values::default();
         let own = row.map_or(&empty, |row| &row.values);
         let shape = &rule.values;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::tz::TimeZone;
 
 use super::codes::CodeList;
-use super::faults::FileFaults;
+use super::faults::{FileFaults, Remark};
 use super::instants::TimeForm;
 use super::program::Encoding;
 use super::tables::{self, Table};
@@ -33,6 +33,10 @@ pub(super) struct Unwrap {
 /// One shape of message.
 #[derive(Debug)]
 pub(super) struct NoticeRule {
+    /// Its line in the file.
+    pub line: u32,
+    /// Every code that the format's documentation names, when a list says so.
+    pub known: Option<Arc<CodeList>>,
     pub each: Path,
     pub track: Track,
     pub values: Values,
@@ -57,6 +61,8 @@ pub(super) struct Values {
 /// One row of the table of codes.
 #[derive(Debug)]
 pub(super) struct Row {
+    /// Its line in the file.
+    pub line: u32,
     /// `None` fits any code.
     pub code: Option<String>,
     pub when: Option<Path>,
@@ -161,7 +167,9 @@ pub(super) struct Reader<'r, 't> {
 
 impl Reader<'_, '_> {
     fn notice(&mut self, mut table: Table<'_>) -> Option<NoticeRule> {
+        let line = self.faults.line(table.at());
         table.needed("name", self.faults);
+        let known = self.known_codes(&mut table);
         let each = self.place(&mut table, "each");
         let track = self.word(&mut table, "track", Track::WORDS, Track::parse).unwrap_or(Track::Clearance);
         let values = self.values(&mut table, true);
@@ -179,7 +187,18 @@ impl Reader<'_, '_> {
             self.faults.at(table.at(), "at least one [[notice.status]] is needed");
         }
         table.finish(self.faults);
-        Some(NoticeRule { each: each?, track, values, rows })
+        Some(NoticeRule { line, known, each: each?, track, values, rows })
+    }
+
+    /// The list of codes that `codes` names.
+    fn known_codes(&mut self, table: &mut Table<'_>) -> Option<Arc<CodeList>> {
+        let name = table.text("codes", self.faults)?;
+        let found = self.codes.iter().find(|list| list.name == name.text).cloned();
+        if found.is_none() {
+            let message = format!("there is no code list codes/{}.csv", name.text);
+            self.faults.at(name.at, Remark::unknown(message, name.text, self.codes.iter().map(|list| list.name.as_str())));
+        }
+        found
     }
 
     fn values(&mut self, table: &mut Table<'_>, shape: bool) -> Values {
@@ -199,6 +218,7 @@ impl Reader<'_, '_> {
     }
 
     fn row(&mut self, mut table: Table<'_>, track: Track) -> Row {
+        let line = self.faults.line(table.at());
         let own_track = self.word(&mut table, "track", Track::WORDS, Track::parse);
         let track = own_track.unwrap_or(track);
         let code = table.text("code", self.faults).map(|text| text.text.to_owned());
@@ -217,6 +237,7 @@ impl Reader<'_, '_> {
             closes.extend(self.parsed(&word, RequirementKind::WORDS, RequirementKind::parse));
         }
         let row = Row {
+            line,
             code,
             when,
             track: own_track,

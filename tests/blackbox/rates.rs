@@ -53,7 +53,7 @@ async fn a_rate_is_kept_with_its_message_and_a_broken_table_is_refused() {
 
     write("\"0,9\"");
     let refused = gateway.ops.post("/v1/mappings/reload", &json!({})).await.expect(409);
-    assert!(refused.text().contains("rates.csv:2:1: rate has to be a decimal"), "{}", refused.text());
+    assert!(refused.text().contains("rates.csv:2:1\",") && refused.text().contains("rate has to be a decimal"), "{}", refused.text());
     assert_eq!(rate_of(2).await.0, kept("0.88"));
     write("0.9");
     gateway.ops.post("/v1/mappings/reload", &json!({})).await.expect(200);

@@ -57,15 +57,22 @@ pub(super) fn check(source: &Source, names: &[String], wishes: Wishes<'_>, out: 
 }
 
 fn tell_coverage(mapping: &Mapping, coverage: &Coverage, list: bool, tally: &mut Tally, out: &mut dyn Write) -> Result<(), String> {
-    let Coverage { branches, all_branches, gaps, rows, all_rows, row_gaps } = coverage;
+    let Coverage { branches, all_branches, rows, all_rows, statuses, all_statuses, .. } = coverage;
+    for gap in &coverage.code_gaps {
+        writeln!(out, "{gap}").map_err(io)?;
+    }
     if list {
-        for gap in gaps.iter().chain(row_gaps) {
+        for gap in coverage.gaps.iter().chain(&coverage.status_gaps).chain(&coverage.row_gaps) {
             writeln!(out, "{gap}").map_err(io)?;
         }
-        tally.uncovered += gaps.len();
+        tally.uncovered += coverage.gaps.len() + coverage.status_gaps.len();
     }
-    let name = &mapping.name;
-    writeln!(out, "{name}: cases touch {branches} of {all_branches} branches, {rows} of {all_rows} rows of code lists").map_err(io)
+    writeln!(
+        out,
+        "{}: cases touch {branches} of {all_branches} branches, {statuses} of {all_statuses} rows of notices, {rows} of {all_rows} rows of code lists",
+        mapping.name
+    )
+    .map_err(io)
 }
 
 /// The official schemas of a mapping: given by `--schemas`, or the user's own copy in `schema/`. Those that cannot be
