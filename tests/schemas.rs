@@ -113,7 +113,7 @@ fn spans(message: &str) -> Vec<Span> {
 /// A broken copy: by the number of the way it is broken and of the element.
 fn mutant(message: &str, way: usize, at: usize) -> Option<String> {
     let spans = spans(message);
-    let (index, span) = spans.iter().enumerate().skip(1).cycle().skip(at % spans.len().max(2)).next()?;
+    let (index, span) = spans.iter().enumerate().skip(1).cycle().nth(at % spans.len().max(2))?;
     let put = |from: usize, to: usize, text: &str| Some(format!("{}{text}{}", &message[..from], &message[to..]));
     let whole = &message[span.from..span.to];
     let value = |change: &dyn Fn(&str) -> String| span.text.and_then(|(from, to)| put(from, to, &change(&message[from..to])));

@@ -1,6 +1,7 @@
 //! Compiles `p:check`: the rules that a schema cannot hold.
 
-use super::compile::{Block, Compiler};
+use super::block::Block;
+use super::compile::Compiler;
 use super::faults::{Located, Remark};
 use super::program::{Check, Op, SiteKind};
 use super::template::{self, Element, Node, Part};

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use quick_xml::escape::{escape, partial_escape};
 
+use super::block::Block;
 use super::code::{Code, Root};
 use super::codes::CodeList;
 use super::expr;
@@ -47,43 +48,6 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
     compiler.root(&root, &mut block);
     let converts = compiler.scope.converts.get();
     Program { ops: block.finish(), slots: usize::from(compiler.slots), converts, ..compiler.program }
-}
-
-/// Steps being made; fixed bytes that follow one another become one step.
-#[derive(Default)]
-pub(super) struct Block {
-    ops: Vec<Op>,
-    bytes: Vec<u8>,
-}
-
-impl Block {
-    fn text(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
-    }
-
-    pub(super) fn push(&mut self, op: Op) {
-        if !self.bytes.is_empty() {
-            self.ops.push(Op::Bytes(std::mem::take(&mut self.bytes).into()));
-        }
-        self.ops.push(op);
-    }
-
-    /// Literals and values, each value as a step of its own.
-    fn pieces(&mut self, pieces: Vec<Piece>, step: fn(Code, Box<Place>) -> Op) {
-        for piece in pieces {
-            match piece {
-                Piece::Literal(bytes) => self.bytes.extend_from_slice(&bytes),
-                Piece::Value(code, place) => self.push(step(code, place)),
-            }
-        }
-    }
-
-    fn finish(mut self) -> Vec<Op> {
-        if !self.bytes.is_empty() {
-            self.ops.push(Op::Bytes(self.bytes.into()));
-        }
-        self.ops
-    }
 }
 
 /// The names in force and the place in the template.

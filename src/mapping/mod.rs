@@ -21,6 +21,7 @@ use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::time::Timestamp;
 
 mod alphabet;
+mod block;
 mod calls;
 mod calls_run;
 pub mod cases;
@@ -44,6 +45,7 @@ pub mod functions;
 mod instants;
 mod json_body;
 mod latin;
+mod loading;
 mod manifest;
 mod messages;
 mod operator;
@@ -161,64 +163,6 @@ pub struct Mapping {
 }
 
 impl Mapping {
-    /// Compiles the files of a mapping.
-    ///
-    /// # Errors
-    /// Every fault of every file.
-    pub fn load(files: &Files) -> Result<Self, Vec<MappingFault>> {
-        let mut all = Vec::new();
-        let manifest = match text_of(files, "mapping.toml") {
-            Ok(Some(text)) => with_faults(&files.name, "mapping.toml", text, &mut all, manifest::read),
-            Ok(None) => {
-                all.push(whole_file(&files.name, "mapping.toml", "the file is missing"));
-                Manifest { messages: messages::usual(), ..Manifest::default() }
-            }
-            Err(fault) => {
-                all.push(fault);
-                Manifest { messages: messages::usual(), ..Manifest::default() }
-            }
-        };
-        let codes = load_codes(files, &mut all);
-        let mut templates = Vec::new();
-        for part in &manifest.messages {
-            let file = part.file();
-            match text_of(files, &file) {
-                Ok(None) if part.named => all.push(whole_file(&files.name, &file, "the file is missing, and [messages] names it")),
-                Ok(None) => {}
-                Err(fault) => all.push(fault),
-                Ok(Some(text)) => {
-                    let mut template = with_faults(&files.name, &file, text, &mut all, |text, faults| {
-                        Template::compile(part, text, &manifest, &codes, faults)
-                    });
-                    if let Ok(Some(toml)) = text_of(files, "mapping.toml") {
-                        template.when = with_faults(&files.name, "mapping.toml", toml, &mut all, |_, faults| {
-                            messages::condition(part, &manifest, &codes, faults)
-                        });
-                    }
-                    templates.push(template);
-                }
-            }
-        }
-        if files.get("declaration.xml").is_none() && !manifest.messages.iter().any(|part| part.named && part.template == "declaration") {
-            all.push(whole_file(&files.name, "declaration.xml", "the file is missing"));
-        }
-        let rules = match text_of(files, "notices.toml") {
-            Ok(None) => rules::Rules::default(),
-            Ok(Some(text)) => with_faults(&files.name, "notices.toml", text, &mut all, |text, faults| rules::read(text, &codes, faults)),
-            Err(fault) => {
-                all.push(fault);
-                rules::Rules::default()
-            }
-        };
-        unknown_files(files, &manifest, &mut all);
-        if !all.is_empty() {
-            return Err(all);
-        }
-        let version = format!("{}+{}", manifest.version, files.hash());
-        let fields = fieldmap::FieldMap::new(templates.iter().map(|template| &template.program));
-        Ok(Self { name: files.name.clone(), version, manifest, templates, codes, rules, fields, capacity: AtomicUsize::new(2048) })
-    }
-
     /// Checks the settings that a configuration gives.
     ///
     /// # Errors
@@ -386,59 +330,6 @@ fn limits(manifest: &Manifest, declaration: &Declaration, settings: &Settings) -
         }
     }
     faults
-}
-
-fn whole_file(mapping: &str, file: &str, message: &str) -> MappingFault {
-    MappingFault { file: format!("{mapping}/{file}"), line: 0, column: 0, message: message.to_owned(), suggestion: None }
-}
-
-fn text_of<'f>(files: &'f Files, file: &str) -> Result<Option<&'f str>, MappingFault> {
-    match files.get(file).map(std::str::from_utf8) {
-        None => Ok(None),
-        Some(Ok(text)) => Ok(Some(text.strip_prefix('\u{feff}').unwrap_or(text))),
-        Some(Err(_)) => Err(whole_file(&files.name, file, "the file has to be UTF-8")),
-    }
-}
-
-fn with_faults<'t, T>(
-    mapping: &str,
-    file: &str,
-    text: &'t str,
-    all: &mut Vec<MappingFault>,
-    read: impl FnOnce(&'t str, &mut faults::FileFaults<'t>) -> T,
-) -> T {
-    let name = format!("{mapping}/{file}");
-    let mut faults = faults::FileFaults::new(name, text);
-    let value = read(text, &mut faults);
-    all.extend(faults.into_vec());
-    value
-}
-
-fn load_codes(files: &Files, all: &mut Vec<MappingFault>) -> Vec<Arc<CodeList>> {
-    let mut lists = Vec::new();
-    for (path, bytes) in files.below("codes", ".csv") {
-        let name = path.trim_start_matches("codes/").trim_end_matches(".csv");
-        match CodeList::read(name, &format!("{}/{path}", files.name), bytes) {
-            Ok(list) => lists.push(Arc::new(list)),
-            Err(faults) => all.extend(faults),
-        }
-    }
-    lists
-}
-
-/// A misspelt file would silently do nothing: it is a fault.
-fn unknown_files(files: &Files, manifest: &Manifest, all: &mut Vec<MappingFault>) {
-    let templates = manifest.messages.iter().map(messages::Part::file);
-    let known: Vec<String> = templates.chain(["mapping.toml".to_owned(), "notices.toml".to_owned()]).collect();
-    for path in files.files.keys() {
-        let documents = path.ends_with(".md") || path.starts_with("cases/") || path.starts_with("notices/");
-        let codes = path.starts_with("codes/") && path.ends_with(".csv");
-        if !documents && !codes && !known.contains(path) {
-            let mut fault = whole_file(&files.name, path, "a mapping has no such file");
-            fault.suggestion = faults::nearest(path, known.iter().map(String::as_str));
-            all.push(fault);
-        }
-    }
 }
 
 #[cfg(test)]
