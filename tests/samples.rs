@@ -86,9 +86,7 @@ fn samples(folder: &Path, registry: &Registry) -> BTreeMap<String, (std::sync::A
                     let name = path.strip_prefix(folder).expect("below").to_string_lossy().into_owned();
                     if path.is_dir() && !name.ends_with("request") {
                         open.push(path);
-                    } else if path.extension().is_some_and(|ending| ending == "xml") && name.contains("esponse") {
-                        found.insert(name, (std::sync::Arc::clone(mapping), std::fs::read(&path).expect("read")));
-                    } else if path.extension().is_some_and(|ending| ending == "xml") && of == &"hmrc-dis" {
+                    } else if path.extension().is_some_and(|ending| ending == "xml") && (name.contains("esponse") || of == &"hmrc-dis") {
                         found.insert(name, (std::sync::Arc::clone(mapping), std::fs::read(&path).expect("read")));
                     }
                 }

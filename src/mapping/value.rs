@@ -298,7 +298,7 @@ impl Ty {
     pub(super) fn join(self, other: Self) -> Self {
         match (self, other) {
             (Self::None, ty) | (ty, Self::None) => ty,
-            (Self::Choice(a), Self::Choice(b)) if std::ptr::eq(a, b) => Self::Choice(a),
+            (Self::Choice(a), Self::Choice(b)) if a == b => Self::Choice(a),
             (Self::Text | Self::Choice(_), Self::Text | Self::Choice(_)) => Self::Text,
             (Self::Int, Self::Int) => Self::Int,
             (Self::Int | Self::Dec, Self::Int | Self::Dec) => Self::Dec,
@@ -306,7 +306,8 @@ impl Ty {
             (Self::Date, Self::Date) => Self::Date,
             (Self::Time, Self::Time) => Self::Time,
             (Self::List(a), Self::List(b)) => Self::List(Box::new(a.join(*b))),
-            (Self::Record(a), Self::Record(b)) if std::ptr::eq(a, b) => Self::Record(a),
+            // By name: a description is a constant and may have several addresses in an optimised build.
+            (Self::Record(a), Self::Record(b)) if a.name == b.name => Self::Record(a),
             _ => Self::Any,
         }
     }

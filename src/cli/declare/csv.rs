@@ -327,7 +327,7 @@ fn field(root: &'static Descriptor, path: &str) -> Result<(Vec<Step>, Cell), Str
         kind = match kind {
             Kind::Record(descriptor) => {
                 let (_, field) = descriptor.field(part).ok_or_else(|| no_field(part, descriptor))?;
-                if std::ptr::eq(descriptor, Declaration::DESCRIPTOR) && field.name == "contents" {
+                if descriptor.name == Declaration::DESCRIPTOR.name && field.name == "contents" {
                     return Err("the contents are given by columns that begin with line., one row each".to_owned());
                 }
                 steps.push(Step::Name(field.name));
