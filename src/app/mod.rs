@@ -176,10 +176,12 @@ impl Shared {
         let pollers = self.pollers(&store, lanes);
         let reader = crate::callback::reader::NoticeReader::new(store, Arc::new(self.catalogs.clone()));
         let (for_dispatcher, for_reader) = (self.shutdown.clone(), self.shutdown.clone());
+        let prepare = crate::prepare::Prepare::new(&self.config, self.store.clone(), self.catalog(), Arc::clone(&self.clock));
         let tidying = tidy(self.store.clone(), self.shutdown.clone());
         let mut stations = vec![
             self.watched("webhooks", dispatcher.run(for_dispatcher)),
             self.watched("notices", reader.run(for_reader)),
+            self.watched("prepare", prepare.run(self.shutdown.clone())),
             self.watched("tidying", tidying),
         ];
         stations.extend(pollers.into_iter().map(|poller| self.watched("polls", poller.run(self.shutdown.clone()))));

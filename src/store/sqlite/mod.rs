@@ -8,8 +8,10 @@
 mod accept;
 mod checkpoint;
 mod col;
+mod consignments;
 mod events;
 mod health;
+mod intents;
 mod job;
 mod mappings;
 mod migrate;
@@ -17,6 +19,7 @@ mod notices;
 mod ops;
 mod outbox;
 mod pack;
+mod prepared;
 mod reader;
 mod refs;
 mod settle;
