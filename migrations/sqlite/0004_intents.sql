@@ -27,3 +27,5 @@ CREATE INDEX intents_broker ON intents (broker) WHERE state = 'waiting';
 
 -- The version of the declaration that a message speaks for.
 ALTER TABLE message_filings ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
+-- Grows with each new declaration of the filing: a corrected one takes the place of the one before.
+ALTER TABLE message_filings ADD COLUMN cycle INTEGER NOT NULL DEFAULT 1;

@@ -57,7 +57,8 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
     for mut filing in filings_of(tx, message.message_id)? {
         let mut moved = false;
         let track = filing.track;
-        for fact in facts.iter().filter(|fact| fact.track == track) {
+        let corrected = is_corrected(tx, message.message_id, filing.filing_id)?;
+        for fact in facts.iter().filter(|fact| fact.track == track && !(corrected && fact.is_rejection())) {
             moved |= merge_one(tx, policy, &mut filing, fact, at)?;
         }
         if message.kind == MessageKind::Declaration && message.state == DeliveryState::Delivered && all_declared(tx, filing.filing_id)? {
@@ -70,6 +71,13 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
         changed |= moved;
     }
     Ok(changed)
+}
+
+/// Whether a corrected declaration has taken the place of this message's: a rejection of it comes too late.
+fn is_corrected(tx: &Tx<'_>, message: MessageId, filing: FilingId) -> Result<bool, Fail> {
+    let sql = "SELECT (SELECT cycle FROM message_filings WHERE message_id = ?1 AND filing_id = ?2)
+                      < (SELECT max(cycle) FROM message_filings WHERE filing_id = ?2)";
+    Ok(tx.row(sql, params![message.0.as_bytes(), filing.0.as_bytes()], |row| row.get::<_, Option<bool>>(0))?.flatten().unwrap_or(false))
 }
 
 pub(super) fn merge_one(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {

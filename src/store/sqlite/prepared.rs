@@ -148,24 +148,18 @@ fn made(
     if intent.kind != MessageKind::Query {
         withdraw(tx, intent, becomes == Becomes::Original, now)?;
     }
-    let first: i64 = tx
-        .row("SELECT 1 + coalesce(max(place), -1) FROM message_filings WHERE filing_id = ?1", [intent.filing_id.0.as_bytes()], |row| {
-            row.get(0)
-        })?
-        .unwrap_or(0);
+    let filing_id = intent.filing_id.0.as_bytes();
+    let sql = "SELECT 1 + coalesce(max(place), -1), coalesce(max(cycle), 1), count(*) FROM message_filings WHERE filing_id = ?1";
+    let (first, cycle, before): (i64, i64, i64) =
+        tx.row(sql, [filing_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.unwrap_or((0, 1, 0));
+    let cycle = cycle + i64::from(becomes == Becomes::Original && before > 0);
     let sending =
         Sending { broker: &intent.broker, conversation_id: intent.conversation_id, traceparent: intent.traceparent.as_deref(), at: now };
     for ((place, message), body) in (first..).zip(messages).zip(bodies) {
         insert_message(tx, &sending, message, body)?;
         tx.run(
-            "INSERT INTO message_filings (message_id, filing_id, declaration_id, place, version) VALUES (?1, ?2, ?3, ?4, ?5)",
-            params![
-                message.message_id.0.as_bytes(),
-                intent.filing_id.0.as_bytes(),
-                intent.declaration_id.0.as_bytes(),
-                place,
-                intent.version
-            ],
+            "INSERT INTO message_filings (message_id, filing_id, declaration_id, place, version, cycle) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+            params![message.message_id.0.as_bytes(), filing_id, intent.declaration_id.0.as_bytes(), place, intent.version, cycle],
         )?;
         tx.run(
             "INSERT INTO outbox (broker, message_id, state, due_at) VALUES (?1, ?2, 'queued', ?3)",
