@@ -23,7 +23,7 @@ CREATE TABLE intents (
 CREATE INDEX intents_declaration ON intents (declaration_id);
 CREATE INDEX intents_filing ON intents (filing_id) WHERE state = 'waiting';
 CREATE INDEX intents_due ON intents (look_at) WHERE state = 'waiting' AND look_at IS NOT NULL;
-CREATE INDEX intents_broker ON intents (broker) WHERE state = 'waiting';
+CREATE INDEX intents_broker ON intents (broker, created_at) WHERE state = 'waiting';
 
 -- The version of the declaration that a message speaks for.
 ALTER TABLE message_filings ADD COLUMN version INTEGER NOT NULL DEFAULT 1;

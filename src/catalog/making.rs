@@ -4,6 +4,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::Channel;
+use crate::domain::consignment;
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
 use crate::domain::fault::{self, Fault};
@@ -137,7 +138,7 @@ impl Channel {
 
     /// The fields that may come with the consignment and that a declaration lacks, as JSON pointers.
     pub fn lacking(&self, declaration: &Declaration) -> Vec<String> {
-        let late = self.mapping.manifest.late.iter().filter(|path| crate::domain::record::lacks(declaration, path));
+        let late = self.mapping.manifest.late.iter().filter(|path| consignment::lacks(declaration, path));
         late.map(|path| format!("/{}", path.replace('.', "/"))).collect()
     }
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::json::Json;
+use super::record::{Record, Val};
 
 /// A declaration's JSON, without what only a request says (`reason`), and with the transport of its consignment where it
 /// says nothing itself: what the post said of the item counts more than what it said of the dispatch.
@@ -30,6 +31,17 @@ fn fill<'a>(own: &mut Json<'a>, brought: &[(Cow<'a, str>, Json<'a>)]) {
             Some(_) => {}
             None => own.push((name.clone(), value.clone())),
         }
+    }
+}
+
+/// Whether the field at a dotted path is not given; a path that leads nowhere is not given.
+pub fn lacks(record: &dyn Record, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let Some((index, _)) = record.descriptor().field(name) else { return true };
+    match (record.get(index), rest) {
+        (Val::Missing, _) => true,
+        (Val::Record(inner), Some(rest)) => lacks(inner, rest),
+        (_, rest) => rest.is_some(),
     }
 }
 

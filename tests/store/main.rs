@@ -4,6 +4,7 @@
 mod crash;
 mod events;
 mod intake;
+mod intents;
 mod lane;
 mod mappings;
 mod notices;
