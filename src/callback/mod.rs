@@ -23,6 +23,7 @@ use tokio::sync::watch;
 
 use crate::domain::ids::NoticeId;
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::fault_points;
 use crate::metrics::NOTICES;
 use crate::store::{NewNotice, NoticeResult, NoticeRow, Reading, StoreError};
 
@@ -110,7 +111,9 @@ async fn keep<S: Notices>(
         conversation,
         received_at,
     };
+    fault_points::pass("callback.before_store");
     let repeated = store.take_notice(notice).await?;
+    fault_points::pass("callback.after_store");
     if repeated {
         metrics::counter!(NOTICES, "broker" => broker.to_owned(), "result" => "duplicate").increment(1);
     }

@@ -21,6 +21,7 @@ use crate::config::{Broker, HttpUrl};
 use crate::domain::delivery::{DeliveryState, MessageKind, Outcome, ReplyVerdict, WireResult, classify};
 use crate::domain::retry::{self, Case, Holds, Next, next};
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::fault_points;
 use crate::net::auth::Grant;
 use crate::net::client::{BrokerClient, Exchange, Post};
 use crate::net::line::Line;
@@ -82,6 +83,7 @@ impl<O: Outbox> Hand<O> {
             Ok(None) => return Finished::NotSent,
             Err(_) => return Finished::StoreFailed,
         };
+        fault_points::pass("forward.after_begin");
         self.line.wire().await;
         if !self.door.load(Ordering::SeqCst) {
             self.release(&row).await;
@@ -89,6 +91,7 @@ impl<O: Outbox> Hand<O> {
         }
         let started_at = self.clock.now();
         let (exchange, took) = self.exchange(&row, grant).await;
+        fault_points::pass("forward.after_send");
         let finished_at = self.clock.now();
         let seen = see(exchange, self.rules.as_ref(), finished_at);
         self.measure(seen.outcome, took);
@@ -104,7 +107,11 @@ impl<O: Outbox> Hand<O> {
         match next(outcome, &case, &policy(&self.config)) {
             // Nothing left us, so there is nothing to keep but the breaker's reason.
             Next::Release if seen.http_status.is_none() => self.release(&row).await,
-            next => self.settle(&row, next, started_at, finished_at, seen).await,
+            next => {
+                fault_points::pass("forward.before_settle");
+                self.settle(&row, next, started_at, finished_at, seen).await;
+                fault_points::pass("forward.after_settle");
+            }
         }
         Finished::Tried { outcome, took }
     }
