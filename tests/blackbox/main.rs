@@ -18,6 +18,8 @@ mod callbacks_unreadable;
 mod crash;
 mod delivery;
 mod drain;
+#[cfg(feature = "fault-points")]
+mod fault_points;
 mod faults;
 mod feed;
 mod idempotency;
