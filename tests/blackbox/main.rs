@@ -17,6 +17,7 @@ mod callbacks;
 mod callbacks_unreadable;
 mod crash;
 mod delivery;
+mod disk;
 mod drain;
 #[cfg(feature = "fault-points")]
 mod fault_points;
@@ -32,6 +33,7 @@ mod privacy;
 mod proof;
 mod rates;
 mod retry;
+mod start;
 mod tenants;
 mod tracking;
 mod webhooks;
