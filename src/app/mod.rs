@@ -34,6 +34,7 @@ use crate::net::tls;
 use crate::net::webhook_client::WebhookClient;
 use crate::store::{Store, StoreOptions};
 use crate::tracking::dispatcher::{Dispatcher, Limits};
+use crate::tracking::overdue::Overdue;
 
 /// Time between two looks for what may be forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
@@ -190,13 +191,17 @@ impl Shared {
         let store = Arc::new(self.store.clone());
         let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::new(webhooks.clone()), Arc::clone(&self.clock), Limits::default());
         let pollers = self.pollers(&store, lanes);
-        let reader = crate::callback::reader::NoticeReader::new(store, Arc::new(self.catalogs.clone()));
+        let reader = crate::callback::reader::NoticeReader::new(Arc::clone(&store), Arc::new(self.catalogs.clone()));
+        let within = |broker: &crate::config::Broker| Duration::from_secs(broker.answer_within_s);
+        let within = self.config.brokers.iter().map(|(name, broker)| (name.clone(), within(broker))).collect();
+        let overdue = Overdue::new(Arc::clone(&store), Arc::clone(&self.clock), within);
         let (for_dispatcher, for_reader) = (self.shutdown.clone(), self.shutdown.clone());
         let tidying = tidy(self.store.clone(), self.shutdown.clone());
         let mut stations = vec![
             self.watched("webhooks", dispatcher.run(for_dispatcher)),
             self.watched("notices", reader.run(for_reader)),
             self.watched("tidying", tidying),
+            self.watched("overdue", overdue.run(self.shutdown.clone())),
         ];
         stations.extend(pollers.into_iter().map(|poller| self.watched("polls", poller.run(self.shutdown.clone()))));
         stations

@@ -25,7 +25,7 @@ use crate::domain::ids::NoticeId;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::fault_points;
 use crate::metrics::NOTICES;
-use crate::store::{NewNotice, NoticeResult, NoticeRow, Reading, StoreError};
+use crate::store::{BrokerHold, NewNotice, NoticeResult, NoticeRow, Reading, StoreError};
 
 /// Longest conversation id and content type that are kept; longer ones are dropped, the notice is not.
 const MAX_HEADER_BYTES: usize = 255;
@@ -38,6 +38,8 @@ pub trait Notices: Send + Sync + 'static {
     fn notices_to_read(&self, except: Vec<String>, limit: u32) -> impl Future<Output = Result<Vec<NoticeRow>, StoreError>> + Send;
     /// Applies what was read: correlates, merges, writes events, all in one commit.
     fn settle_notice(&self, notice: NoticeId, reading: Reading) -> impl Future<Output = Result<NoticeResult, StoreError>> + Send;
+    /// Keeps over restarts that a broker wants to be left alone.
+    fn hold(&self, broker: &str, hold: BrokerHold) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Changes after notices were taken.
     fn notices_signal(&self) -> watch::Receiver<u64>;
 }

@@ -101,7 +101,7 @@ impl<O: Outbox> Hand<O> {
             was_in_doubt: row.state == DeliveryState::InDoubt,
             idempotent: self.config.idempotent,
             attempts,
-            age: self.holds.lock().unwrap_or_else(PoisonError::into_inner).age(first, finished_at),
+            age: self.age(first, finished_at, attempts),
             random: fastrand::f64(),
         };
         match next(outcome, &case, &policy(&self.config)) {
@@ -133,6 +133,11 @@ impl<O: Outbox> Hand<O> {
         let began = Instant::now();
         let exchange = self.client.post(self.post(row), &grant).await;
         (exchange, began.elapsed())
+    }
+
+    fn age(&self, first: Timestamp, now: Timestamp, attempts: u32) -> Duration {
+        let age = self.holds.lock().unwrap_or_else(PoisonError::into_inner).age(first, now);
+        retry::believed_age(age, attempts, &policy(&self.config), Duration::from_secs(self.config.timeout_s))
     }
 
     fn post(&self, row: &OutboxRow) -> Post {
@@ -168,7 +173,9 @@ impl<O: Outbox> Hand<O> {
 
     /// Makes the outcome durable, however long the store takes: until then the message stays `sending`.
     async fn settle(&self, row: &OutboxRow, next: Next, started_at: Timestamp, finished_at: Timestamp, seen: Seen) {
+        let due_at = |after| finished_at.checked_add(after).unwrap_or(Timestamp::MAX);
         let record = AttemptRecord {
+            held_until: seen.outcome.hold().map(due_at),
             started_at,
             finished_at,
             outcome: seen.outcome.detail(),
@@ -176,7 +183,6 @@ impl<O: Outbox> Hand<O> {
             mapping_version: seen.evidence.is_some().then(|| self.rules.version().to_owned()),
             reply: seen.evidence,
         };
-        let due_at = |after| finished_at.checked_add(after).unwrap_or(Timestamp::MAX);
         let mut settlement = match next {
             Next::Delivered => Settlement::Delivered { references: seen.reading.references, facts: seen.reading.facts },
             Next::Dead(reason) => Settlement::Dead { reason, facts: seen.reading.facts },

@@ -28,6 +28,7 @@ mod intake;
 mod judge;
 mod mappings;
 mod operations;
+mod overdue;
 mod polling;
 mod privacy;
 mod proof;

@@ -21,6 +21,13 @@ use crate::domain::time::Timestamp;
 use crate::store::apply::{self, Draft, FilingRow};
 use crate::store::told::EventPage;
 
+/// A filing `f` of a declaration `d` with all that its events tell, as [`filing_row`] reads it.
+macro_rules! filing_columns {
+    () => {
+        "d.post, d.declaration_id, d.item_id, d.posted_on, d.version, d.arrived_at, f.filing_id, f.track, f.broker, f.created_at, f.state"
+    };
+}
+
 /// Bytes of events that one page may bring along.
 const MAX_PAGE_BYTES: usize = 8 * 1024 * 1024;
 
@@ -71,9 +78,16 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
 }
 
 fn merge_one(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
+    let awaited = filing.awaits_decision();
     let change = apply::merge_fact(filing, fact, at, policy.retention_reasons(&filing.post));
     for draft in &change.drafts {
         append(tx, filing, draft, at)?;
+    }
+    if awaited != filing.awaits_decision() {
+        tx.run(
+            "UPDATE filings SET awaited_since = ?3, overdue_at = NULL WHERE declaration_id = ?1 AND filing_id = ?2",
+            params![filing.declaration_id.0.as_bytes(), filing.filing_id.0.as_bytes(), (!awaited).then(|| ms(at))],
+        )?;
     }
     Ok(change.changed)
 }
@@ -97,35 +111,60 @@ pub(super) fn delivery_ended(
 
 /// The filings that a message covers, with all that their events tell.
 fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
-    let mut filings = tx.rows(
-        "SELECT d.post, d.declaration_id, d.item_id, d.posted_on, d.version, d.arrived_at, f.filing_id, f.track, f.broker, f.created_at, f.state
-         FROM message_filings m
-         JOIN filings f ON f.declaration_id = m.declaration_id AND f.filing_id = m.filing_id
-         JOIN declarations d ON d.declaration_id = m.declaration_id
-         WHERE m.message_id = ?1 ORDER BY m.filing_id",
+    let filings = tx.rows(
+        concat!(
+            "SELECT ",
+            filing_columns!(),
+            " FROM message_filings m
+             JOIN filings f ON f.declaration_id = m.declaration_id AND f.filing_id = m.filing_id
+             JOIN declarations d ON d.declaration_id = m.declaration_id
+             WHERE m.message_id = ?1 ORDER BY m.filing_id"
+        ),
         [message.0.as_bytes()],
-        |row| {
-            let (track, created_at) = (col::word(row, 7, Track::parse)?, col::at(row, 9)?);
-            Ok(FilingRow {
-                post: row.get(0)?,
-                declaration_id: DeclarationId(col::id(row, 1)?),
-                item_id: row.get(2)?,
-                posted_on: col::date(row, 3)?,
-                version: row.get(4)?,
-                arrived: row.get::<_, Option<i64>>(5)?.is_some(),
-                filing_id: FilingId(col::id(row, 6)?),
-                track,
-                broker: row.get(8)?,
-                created_at,
-                state: state(row, 10, track, created_at)?,
-                references: Vec::new(),
-            })
-        },
+        filing_row,
     )?;
-    for filing in &mut filings {
-        filing.references = references(tx.conn, filing.filing_id)?;
+    filings.into_iter().map(|filing| with_references(tx, filing)).collect()
+}
+
+fn filing_row(row: &rusqlite::Row<'_>) -> rusqlite::Result<FilingRow> {
+    let (track, created_at) = (col::word(row, 7, Track::parse)?, col::at(row, 9)?);
+    Ok(FilingRow {
+        post: row.get(0)?,
+        declaration_id: DeclarationId(col::id(row, 1)?),
+        item_id: row.get(2)?,
+        posted_on: col::date(row, 3)?,
+        version: row.get(4)?,
+        arrived: row.get::<_, Option<i64>>(5)?.is_some(),
+        filing_id: FilingId(col::id(row, 6)?),
+        track,
+        broker: row.get(8)?,
+        created_at,
+        state: state(row, 10, track, created_at)?,
+        references: Vec::new(),
+    })
+}
+
+fn with_references(tx: &Tx<'_>, filing: FilingRow) -> Result<FilingRow, Fail> {
+    let references = references(tx.conn, filing.filing_id)?;
+    Ok(FilingRow { references, ..filing })
+}
+
+/// Tells the post that customs has said nothing of a filing for too long.
+pub(super) fn overdue(tx: &Tx<'_>, policy: &Policy, declaration: DeclarationId, filing: FilingId, at: Timestamp) -> Result<(), Fail> {
+    let found = tx.row(
+        concat!(
+            "SELECT ",
+            filing_columns!(),
+            " FROM filings f JOIN declarations d ON d.declaration_id = f.declaration_id WHERE f.declaration_id = ?1 AND f.filing_id = ?2"
+        ),
+        params![declaration.0.as_bytes(), filing.0.as_bytes()],
+        filing_row,
+    )?;
+    let filing = with_references(tx, found.ok_or(Fail::Fault("a filing is unknown"))?)?;
+    match apply::overdue(&filing, at, policy.retention_reasons(&filing.post)) {
+        Some(draft) => append(tx, &filing, &draft, at),
+        None => Ok(()),
     }
-    Ok(filings)
 }
 
 /// A filing's merged state; that of a new one when nothing was merged yet.
@@ -207,7 +246,7 @@ fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timestamp) -> Resu
     )?;
     tx.tell(Told {
         track: filing.track,
-        status: draft.status.unwrap_or("delivery"),
+        status: draft.status.unwrap_or(if draft.event_type.ends_with(".overdue") { "overdue" } else { "delivery" }),
         broker: draft.decided.then(|| filing.broker.clone()),
         took: at.duration_since(filing.created_at).as_secs_f64(),
     });
