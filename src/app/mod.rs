@@ -196,10 +196,12 @@ impl Shared {
         let within = self.config.brokers.iter().map(|(name, broker)| (name.clone(), within(broker))).collect();
         let overdue = Overdue::new(Arc::clone(&store), Arc::clone(&self.clock), within);
         let (for_dispatcher, for_reader) = (self.shutdown.clone(), self.shutdown.clone());
+        let prepare = crate::prepare::Prepare::new(&self.config, self.store.clone(), self.catalog(), Arc::clone(&self.clock));
         let tidying = tidy(self.store.clone(), self.shutdown.clone());
         let mut stations = vec![
             self.watched("webhooks", dispatcher.run(for_dispatcher)),
             self.watched("notices", reader.run(for_reader)),
+            self.watched("prepare", prepare.run(self.shutdown.clone())),
             self.watched("tidying", tidying),
             self.watched("overdue", overdue.run(self.shutdown.clone())),
         ];

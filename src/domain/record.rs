@@ -212,6 +212,17 @@ impl Reader {
     }
 }
 
+/// Whether the field at a dotted path is not given; a path that leads nowhere is not given.
+pub fn lacks(record: &dyn Record, path: &str) -> bool {
+    let (name, rest) = path.split_once('.').map_or((path, None), |(name, rest)| (name, Some(rest)));
+    let Some((index, _)) = record.descriptor().field(name) else { return true };
+    match (record.get(index), rest) {
+        (Val::Missing, _) => true,
+        (Val::Record(inner), Some(rest)) => lacks(inner, rest),
+        (_, rest) => rest.is_some(),
+    }
+}
+
 /// Reads one named member of an object: absent and null are the same.
 pub fn read_member<T: FieldType>(object: &[(Cow<'_, str>, Json<'_>)], name: &'static str, reader: &mut Reader) -> T {
     let value = object.iter().find(|(key, _)| key == name).map(|(_, value)| value);

@@ -5,11 +5,12 @@
 //! the commit the declaration is never nowhere (promise P1). Nothing here touches the network, and
 //! nothing holds a lock while it waits for the commit.
 
+mod changing;
+mod consignment;
 mod filing;
 mod posts;
 mod preview;
 mod routing;
-mod schema;
 mod sighting;
 mod sound;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+pub use consignment::{Arrival, Consignment};
 pub use posts::{PostProfile, Posts};
 pub use routing::{Router, RoutingFault};
 pub use sighting::Sighting;
@@ -75,6 +77,11 @@ impl Intake {
         let policy = sound::policy(&config.intake);
         let reuse_after_days = u32::try_from(config.intake.reuse_after_days).unwrap_or(u32::MAX);
         Self { store, catalog, router, clock, policy, reuse_after_days }
+    }
+
+    /// The brokers that want to be told of an arrival: their mappings have a presentation message.
+    pub fn presenting(&self) -> Vec<String> {
+        self.catalog.load().presenting()
     }
 
     /// Takes one declaration: returns once it is durable.

@@ -39,6 +39,14 @@ impl Store {
         on!(self, find_replay(post.to_owned(), key, item_id, posted_on, content_hash))
     }
 
+    /// What a client's key was answered; [`Accepted::KeyReused`] for one of another body.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find_key(&self, post: &str, key: IdempotencyKey) -> Result<Option<Accepted>, StoreError> {
+        on!(self, find_key(post.to_owned(), key))
+    }
+
     /// The highest LRN counter used for an item so far, over all posts; 0 for a new one. The next message
     /// takes the next.
     ///
@@ -83,13 +91,13 @@ impl Store {
         on!(self, messages(post.to_owned(), id, with_content))
     }
 
-    /// Keeps what the post saw of the newest posting of an item; `EMD` marks it as arrived. False when the
-    /// item is unknown.
+    /// Keeps what the post saw of the newest posting of an item; `EMD` marks it as arrived, and its filings at
+    /// the brokers `presenting` are to tell so. False when the item is unknown.
     ///
     /// # Errors
     /// When nothing can be committed.
-    pub async fn tracking(&self, post: &str, item_id: S10, event: TrackingEvent) -> Result<bool, StoreError> {
-        on!(self, tracking(post.to_owned(), item_id, event))
+    pub async fn tracking(&self, post: &str, item_id: S10, event: TrackingEvent, presenting: Vec<String>) -> Result<bool, StoreError> {
+        on!(self, tracking(post.to_owned(), item_id, event, presenting))
     }
 }
 

@@ -15,6 +15,7 @@ mod support;
 mod batch;
 mod callbacks;
 mod callbacks_unreadable;
+mod changes;
 mod crash;
 mod delivery;
 mod disk;

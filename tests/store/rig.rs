@@ -165,6 +165,7 @@ pub fn declaration_on(number: u32, posted_on: Date, messages: &[&str]) -> NewDec
         key: None,
         answer: Bytes::from(format!("{{\"declaration_id\":\"{declaration_id}\"}}")),
         filings: vec![NewFiling {
+            waits: false,
             filing_id,
             track: Track::Clearance,
             broker: BROKER.to_owned(),

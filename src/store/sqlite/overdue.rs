@@ -13,6 +13,7 @@ use super::job::{Fail, Tx};
 use super::{Policy, Sqlite, StoreError};
 use crate::domain::ids::{DeclarationId, FilingId};
 use crate::domain::time::Timestamp;
+use crate::store::apply;
 
 impl Sqlite {
     pub(in crate::store) async fn awaited_since(&self, broker: String) -> Result<Option<Timestamp>, StoreError> {
@@ -55,7 +56,10 @@ fn tell(tx: &Tx<'_>, policy: &Policy, broker: &str, since: Timestamp, limit: u32
             "UPDATE filings SET awaited_since = NULL, overdue_at = ?3 WHERE declaration_id = ?1 AND filing_id = ?2",
             params![declaration.0.as_bytes(), filing.0.as_bytes(), ms(now)],
         )?;
-        events::overdue(tx, policy, *declaration, *filing, now)?;
+        let filing = events::load(tx, *declaration, *filing)?.ok_or(Fail::Fault("a filing is unknown"))?;
+        if let Some(draft) = apply::overdue(&filing, now, policy.retention_reasons(&filing.post)) {
+            events::append(tx, &filing, &draft, now)?;
+        }
     }
     Ok(late.len())
 }
