@@ -17,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod domain;
 pub mod error;
+pub mod fault_points;
 pub mod forward;
 pub mod http;
 pub mod intake;

@@ -31,6 +31,7 @@ use crate::domain::ids::{ConversationId, DeclarationId};
 use crate::domain::rules::IntakePolicy;
 use crate::domain::time::SharedClock;
 use crate::error::{ApiError, Code};
+use crate::fault_points;
 use crate::store::{Accepted, IdempotencyKey, NewDeclaration, Store};
 
 /// Tries to find a free local reference number before the sender is asked to come again.
@@ -124,7 +125,10 @@ impl Intake {
                 Err(error) => return self.replay_or(Some((item_id, posted_on, content_hash)), key, submission, error).await,
             };
             let answer = filed.answer.clone();
-            match self.store.accept(self.new_declaration(submission, sound, content_hash, key.clone(), filed)).await? {
+            fault_points::pass("intake.before_commit");
+            let accepted = self.store.accept(self.new_declaration(submission, sound, content_hash, key.clone(), filed)).await?;
+            fault_points::pass("intake.after_commit");
+            match accepted {
                 Accepted::LrnTaken => used = self.store.lrn_counter(item_id, posted_on).await?,
                 accepted => return accepted_or_conflict(accepted, answer),
             }

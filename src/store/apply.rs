@@ -33,6 +33,15 @@ impl FilingRow {
         self.state.status.as_str()
     }
 
+    /// Whether the broker has the filing and customs has not decided anything about it.
+    pub(super) fn awaits_decision(&self) -> bool {
+        matches!(
+            self.state.status,
+            Status::Clearance(ClearanceStatus::Submitted | ClearanceStatus::Registered)
+                | Status::Security(SecurityStatus::Submitted | SecurityStatus::Registered)
+        )
+    }
+
     pub(super) fn is_cancelled(&self) -> bool {
         matches!(self.state.status, Status::Clearance(ClearanceStatus::Cancelled) | Status::Security(SecurityStatus::Cancelled))
     }
@@ -132,4 +141,9 @@ pub(super) fn delivery_ended(
         Some(fact) => filing.draft(&Happening::Fact { fact, change: &Change::Refused }, at, reasons),
         None => filing.draft(&Happening::Dead(reason), at, reasons),
     }
+}
+
+/// The event of a filing that customs has not answered in time.
+pub(super) fn overdue(filing: &FilingRow, at: Timestamp, reasons: &RetentionReasons) -> Option<Draft> {
+    filing.draft(&Happening::Overdue, at, reasons)
 }

@@ -1,12 +1,12 @@
 //! The steps of the road: intake, what a post sees of its own, the lanes, the notices.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use tokio::sync::watch;
 
 use super::{
-    Accepted, AttemptRecord, Backend, DeclarationView, IdempotencyKey, MessagesView, NewDeclaration, NewNotice, NoticeResult, NoticeRow,
-    OutboxRow, Reading, Settlement, Store, StoreError, Taken, TrackingEvent,
+    Accepted, AttemptRecord, Backend, BrokerHold, DeclarationView, IdempotencyKey, MessagesView, NewDeclaration, NewNotice, NoticeResult,
+    NoticeRow, OutboxRow, Reading, Settlement, Store, StoreError, Taken, TrackingEvent,
 };
 use crate::domain::ids::{DeclarationId, MessageId, NoticeId, S10};
 use crate::domain::time::{Date, Timestamp};
@@ -154,6 +154,30 @@ impl Store {
         on!(self, settle(message, attempt, settlement))
     }
 
+    /// Keeps that a broker wants to be left alone. Of two wishes the later end counts.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn hold(&self, broker: &str, hold: BrokerHold) -> Result<(), StoreError> {
+        on!(self, hold(broker.to_owned(), hold))
+    }
+
+    /// The last wish of a broker to be left alone, also when it is over.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn held(&self, broker: &str) -> Result<Option<BrokerHold>, StoreError> {
+        on!(self, held(broker.to_owned()))
+    }
+
+    /// Makes due now what is due later than `farthest`: no delay reaches so far, so the clock was put back. How many.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn rein_in(&self, broker: &str, farthest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        on!(self, rein_in(broker.to_owned(), farthest, now))
+    }
+
     /// At start, before any lane runs: what was being sent is in doubt, due at once. How many.
     ///
     /// # Errors
@@ -202,5 +226,34 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.signals().notices.subscribe(),
         }
+    }
+}
+
+/// Answers that customs owes.
+impl Store {
+    /// Since when the longest-waiting filing of a broker waits for customs' first decision. Those that the post was told of do
+    /// not count.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn awaited_since(&self, broker: &str) -> Result<Option<Timestamp>, StoreError> {
+        on!(self, awaited_since(broker.to_owned()))
+    }
+
+    /// Tells the post, once, of filings of a broker that wait since `since` or longer: at most `limit` of them in one commit. How
+    /// many.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn tell_overdue(&self, broker: &str, since: Timestamp, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        on!(self, tell_overdue(broker.to_owned(), since, limit, now))
+    }
+
+    /// Filings per broker that were told to be overdue and still wait; brokers without any are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn overdue(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        on!(self, overdue())
     }
 }

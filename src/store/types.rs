@@ -168,12 +168,23 @@ pub struct AttemptRecord {
     pub reply: Option<(String, Bytes)>,
     /// Version of the mapping that read the answer.
     pub mapping_version: Option<String>,
+    /// Until when the broker asked to be left alone; nothing is sent to it before, over restarts.
+    pub held_until: Option<Timestamp>,
+}
+
+/// A broker's wish to be left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerHold {
+    /// When it was uttered, by our clock.
+    pub at: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 impl AttemptRecord {
     /// An attempt that a decision or a fault of ours ended at this moment: nothing was answered.
     pub fn ours(at: Timestamp, outcome: &'static str) -> Self {
-        Self { started_at: at, finished_at: at, outcome, http_status: None, reply: None, mapping_version: None }
+        Self { started_at: at, finished_at: at, outcome, http_status: None, reply: None, mapping_version: None, held_until: None }
     }
 }
 

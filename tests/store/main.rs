@@ -8,4 +8,5 @@ mod intents;
 mod lane;
 mod mappings;
 mod notices;
+mod overdue;
 mod rig;

@@ -113,6 +113,7 @@ pub fn attempt() -> AttemptRecord {
         outcome: "delivered",
         http_status: Some(202),
         reply: None,
+        held_until: None,
         mapping_version: None,
     }
 }

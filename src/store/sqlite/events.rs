@@ -81,9 +81,16 @@ fn is_corrected(tx: &Tx<'_>, message: MessageId, filing: FilingId) -> Result<boo
 }
 
 pub(super) fn merge_one(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
+    let awaited = filing.awaits_decision();
     let change = apply::merge_fact(filing, fact, at, policy.retention_reasons(&filing.post));
     for draft in &change.drafts {
         append(tx, filing, draft, at)?;
+    }
+    if awaited != filing.awaits_decision() {
+        tx.run(
+            "UPDATE filings SET awaited_since = ?3, overdue_at = NULL WHERE declaration_id = ?1 AND filing_id = ?2",
+            params![filing.declaration_id.0.as_bytes(), filing.filing_id.0.as_bytes(), (!awaited).then(|| ms(at))],
+        )?;
     }
     if let Some(kind) = change.turned_down {
         turned_down(tx, filing.filing_id, kind)?;
@@ -242,7 +249,7 @@ pub(super) fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timesta
     )?;
     tx.tell(Told {
         track: filing.track,
-        status: draft.status.unwrap_or("delivery"),
+        status: draft.status.unwrap_or(if draft.event_type.ends_with(".overdue") { "overdue" } else { "delivery" }),
         broker: draft.decided.then(|| filing.broker.clone()),
         took: at.duration_since(filing.created_at).as_secs_f64(),
     });

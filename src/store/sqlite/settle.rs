@@ -11,12 +11,12 @@ use super::outbox::{self, Waiting};
 use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
-use super::{Policy, Sqlite, StoreError, events, intents};
+use super::{Policy, Sqlite, StoreError, events, holds, intents};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::Fact;
 use crate::domain::ids::{MessageId, NoticeId};
 use crate::domain::time::Timestamp;
-use crate::store::types::{AttemptRecord, Settlement};
+use crate::store::types::{AttemptRecord, BrokerHold, Settlement};
 
 /// A message as far as settling it needs.
 pub(super) struct MessageRow {
@@ -72,6 +72,9 @@ fn settle(
     let at = attempt.finished_at;
     let spent = !matches!(settlement, Settlement::Retry { spent: false, .. });
     let number = record_attempt(tx, id, attempt, spent)?;
+    if let Some(until) = attempt.held_until {
+        holds::keep(tx, &row.broker, BrokerHold { at, until })?;
+    }
     let changed = match (waiting, settlement) {
         (Some(waiting), Settlement::Retry { due_at, spent }) => {
             // What was in doubt stays so: that this try was not taken says nothing of the one before.
