@@ -15,6 +15,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../migrations/sqlite/0002_conversions.sql"),
     include_str!("../../../migrations/sqlite/0003_mappings.sql"),
+    include_str!("../../../migrations/sqlite/0004_intents.sql"),
 ];
 
 /// Applies what is missing.
