@@ -20,6 +20,7 @@ pub mod ids;
 pub mod json;
 pub mod masked;
 pub mod merge;
+pub mod operate;
 pub mod permit;
 pub mod record;
 pub mod retry;

@@ -17,6 +17,7 @@ macro_rules! on {
 mod apply;
 mod mappings;
 mod options;
+mod orders;
 mod road;
 mod sqlite;
 mod telling;
@@ -28,6 +29,7 @@ use std::sync::Arc;
 
 pub use mappings::{KEPT_MAPPING_VERSIONS, KeptMapping, MappingVersion};
 pub use options::{OpenError, RetentionReasons, StoreOptions};
+pub use orders::{DeadSelection, Handled, Replay};
 pub use told::*;
 pub use types::*;
 pub use view::*;

@@ -68,10 +68,15 @@ impl Sqlite {
             // A verdict may have settled it since the lane looked.
             let due = |w: &Waiting| matches!(w.state, DeliveryState::Queued | DeliveryState::InDoubt);
             let Some(waiting) = waiting(tx, message)?.filter(due) else { return Ok(None) };
-            tx.run(
-                "UPDATE outbox SET was = state, state = 'sending', begun_at = ?3 WHERE broker = ?1 AND message_id = ?2",
+            // An earlier message of its filing may live again since then.
+            let begun = tx.run(
+                "UPDATE outbox SET was = state, state = 'sending', begun_at = ?3
+                 WHERE broker = ?1 AND message_id = ?2 AND due_at IS NOT NULL",
                 params![waiting.broker, message.0.as_bytes(), ms(now)],
             )?;
+            if begun == 0 {
+                return Ok(None);
+            }
             tx.tally(&waiting.broker, Some(waiting.state), Some(DeliveryState::Sending));
             Ok(Some(waiting.attempts + 1))
         })

@@ -204,7 +204,7 @@ fn requeue(
 }
 
 /// Takes a message out of the outbox for good. `waiting` is none when it had left it before.
-fn leave(
+pub(super) fn leave(
     tx: &Tx<'_>,
     row: &MessageRow,
     waiting: Option<&Waiting>,
