@@ -7,4 +7,5 @@ mod intake;
 mod lane;
 mod mappings;
 mod notices;
+mod replay;
 mod rig;
