@@ -16,6 +16,7 @@ mod batch;
 mod callbacks;
 mod callbacks_unreadable;
 mod crash;
+mod dead_letters;
 mod delivery;
 mod drain;
 mod faults;
