@@ -6,6 +6,7 @@
 //! it only carry values in and effects out.
 
 pub mod answer;
+pub mod audit;
 pub mod breaker;
 pub mod change;
 pub mod clearance;
