@@ -15,6 +15,7 @@ macro_rules! on {
 }
 
 mod apply;
+mod audit;
 mod mappings;
 mod options;
 mod orders;
@@ -27,6 +28,7 @@ mod view;
 
 use std::sync::Arc;
 
+pub use audit::{Act, ActRow, BadEvidence, Verified};
 pub use mappings::{KEPT_MAPPING_VERSIONS, KeptMapping, MappingVersion};
 pub use options::{OpenError, RetentionReasons, StoreOptions};
 pub use orders::{DeadSelection, Handled, Replay};
