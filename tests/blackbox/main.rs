@@ -19,6 +19,7 @@ mod crash;
 mod dead_letters;
 mod delivery;
 mod drain;
+mod evidence;
 mod faults;
 mod feed;
 mod idempotency;
