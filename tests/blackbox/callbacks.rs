@@ -102,8 +102,10 @@ async fn an_unknown_code_is_recorded_and_changes_nothing() {
     voice.notify(&Notice::new("77", &lrn).mrn(&mrn(1)).after(1)).await;
     until("the notice in the declaration's messages", 20, async || (count().await > before).then_some(())).await;
     assert_eq!(status(&gateway.korea, &id).await, "accepted");
-    let page = gateway.metrics().await;
-    assert!(metrics::value(&page, "preclear_notices_total", &[("broker", "uk-broker")]).unwrap_or_default() >= 2.0);
+    // Counted once its commit was answered, a moment after it can be seen.
+    let counted =
+        async || metrics::value(&gateway.metrics().await, "preclear_notices_total", &[("broker", "uk-broker")]).unwrap_or_default();
+    until("both notices in the metrics", 20, async || (counted().await >= 2.0).then_some(())).await;
 }
 
 /// A rejection tells why, and waits for a correction: a new original under a new local reference.
