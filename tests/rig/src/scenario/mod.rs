@@ -1,0 +1,19 @@
+//! The scenarios, by their names on the command line.
+
+mod callbacks;
+mod kill;
+mod rate;
+
+use crate::options::Options;
+use crate::verdict::Verdict;
+use anyhow::{Result, bail};
+
+/// Runs one scenario.
+pub async fn run(name: &str, options: &Options) -> Result<Verdict> {
+    match name {
+        "kill" => kill::run(options).await,
+        "callbacks" => callbacks::run(options).await,
+        "rate" => rate::run(options).await,
+        _ => bail!("there is no scenario of this name\n{}", crate::options::USAGE),
+    }
+}
