@@ -61,6 +61,11 @@ impl Client {
         Client { place, tls: Some(tls), bearer: None, idle: Arc::default() }
     }
 
+    /// The same client without the connections of this one.
+    pub fn alone(&self) -> Client {
+        Client { idle: Arc::default(), ..self.clone() }
+    }
+
     fn kept(&self, address: &str) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.retain(|(known, _)| known == address);

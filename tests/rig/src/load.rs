@@ -139,11 +139,30 @@ impl Load {
         self.client.ask(ask, PATIENCE).await
     }
 
+    /// A page of the ledger for a declaration that is about to be sent.
+    pub fn fresh(&self, serial: u32) -> Sent {
+        let content = goods::content_of_declaration(&self.declaration(serial));
+        Sent { item: goods::item_id(serial), content, first: Some(Instant::now()), ..Sent::default() }
+    }
+
+    /// The same sender with connections that it shares with nobody.
+    pub fn alone(&self) -> Load {
+        Load {
+            client: self.client.alone(),
+            nonce: self.nonce.clone(),
+            posted_on: self.posted_on.clone(),
+            rate: self.rate,
+            next: AtomicU32::default(),
+            stop: AtomicBool::default(),
+            give_up: AtomicBool::default(),
+            outstanding: AtomicUsize::default(),
+            ledger: Mutex::default(),
+        }
+    }
+
     async fn send(&self, serial: u32) {
-        let declaration = self.declaration(serial);
-        let body = declaration.to_string().into_bytes();
-        let content = goods::content_of_declaration(&declaration);
-        let mut sent = Sent { item: goods::item_id(serial), content, first: Some(Instant::now()), ..Sent::default() };
+        let body = self.declaration(serial).to_string().into_bytes();
+        let mut sent = self.fresh(serial);
         self.note(serial, &sent);
         while !self.give_up.load(SeqCst) {
             sent.tries += 1;
@@ -151,7 +170,7 @@ impl Load {
             let answer = self.try_once(serial, &body).await;
             self.outstanding.fetch_sub(1, SeqCst);
             match answer {
-                Ok(answer) if sent.is_over(&answer) => break,
+                Ok(answer) if sent.take(&answer) => break,
                 Ok(_) => {}
                 Err(failure) => sent.cut += u32::from(failure.begun),
             }
@@ -168,7 +187,7 @@ impl Load {
 
 impl Sent {
     /// Writes an answer down; tells whether it is the last word.
-    fn is_over(&mut self, answer: &Response) -> bool {
+    pub fn take(&mut self, answer: &Response) -> bool {
         let json = answer.json();
         self.ill_formed += u32::from(answer.status >= 500 && !answer.is_problem());
         match answer.status {

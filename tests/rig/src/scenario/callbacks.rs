@@ -35,9 +35,11 @@ async fn early(options: &Options) -> Result<Verdict> {
     let stage = Stage::open(options, "callbacks-early", &setup, Conduct { script: Box::new(script), plan: Box::new(clears) }).await?;
     let load = stage.load(1, options.pick(20.0, 60.0));
     load.clone().run(Some(u32::try_from(count)?)).await;
+    Stage::until(Duration::from_secs(60), async || stage.broker.count() >= count && stage.broker.unanswered() == 0).await;
     let mut verdict = judge::judge(&stage, &load.ledger(), Duration::from_secs(120)).await?;
-    let again = stage.broker.arrivals().iter().filter(|arrival| arrival.turn > 0).count();
-    let before = stage.broker.arrivals().iter().filter(|arrival| stage.broker.taken() > 0 && arrival.answered.is_some()).count();
+    let arrivals = stage.broker.arrivals();
+    let again = arrivals.iter().filter(|arrival| arrival.turn > 0).count();
+    let before = arrivals.iter().filter(|arrival| arrival.answered.is_some()).count();
     verdict.count("sent_again_after_a_verdict", again);
     verdict.hold(again == 0, || format!("P2: {again} messages came again after their verdict had been taken"));
     verdict.void_unless(before >= count, "not every submission was answered after its callbacks");

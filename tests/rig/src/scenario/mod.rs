@@ -1,8 +1,13 @@
 //! The scenarios, by their names on the command line.
 
+mod away;
 mod callbacks;
+mod faketime;
+mod flaps;
+mod idempotency;
 mod kill;
 mod rate;
+mod sigterm;
 
 use crate::options::Options;
 use crate::verdict::Verdict;
@@ -14,6 +19,10 @@ pub async fn run(name: &str, options: &Options) -> Result<Verdict> {
         "kill" => kill::run(options).await,
         "callbacks" => callbacks::run(options).await,
         "rate" => rate::run(options).await,
+        "sigterm" => sigterm::run(options).await,
+        "idempotency" => idempotency::run(options).await,
+        "flaps" => flaps::run(options).await,
+        "away" => away::run(options).await,
         _ => bail!("there is no scenario of this name\n{}", crate::options::USAGE),
     }
 }
