@@ -4,7 +4,7 @@ use crate::wire::{self, Response};
 use std::fmt::Write as _;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, BufReader};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -13,6 +13,17 @@ use tokio_rustls::rustls::pki_types::ServerName;
 trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
 impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
 type Connection = BufReader<Box<dyn Io>>;
+
+/// How long a connection may have been idle to be used again: a server ends idle ones at its own time, and a request that
+/// meets that end proves nothing.
+const FRESH: Duration = Duration::from_secs(2);
+
+/// A connection to an address, and since when it is idle.
+struct Idle {
+    address: String,
+    since: Instant,
+    connection: Connection,
+}
 
 /// Where a listener is at this moment; shared, for every restart takes other ports.
 pub type Place = Arc<Mutex<String>>;
@@ -34,7 +45,7 @@ pub struct Client {
     place: Place,
     tls: Option<TlsConnector>,
     bearer: Option<String>,
-    idle: Arc<Mutex<Vec<(String, Connection)>>>,
+    idle: Arc<Mutex<Vec<Idle>>>,
 }
 
 /// One request.
@@ -68,8 +79,8 @@ impl Client {
 
     fn kept(&self, address: &str) -> Option<Connection> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        idle.retain(|(known, _)| known == address);
-        idle.pop().map(|(_, connection)| connection)
+        idle.retain(|idle| idle.address == address && idle.since.elapsed() < FRESH);
+        idle.pop().map(|idle| idle.connection)
     }
 
     async fn open(&self, address: &str) -> io::Result<Connection> {
@@ -104,7 +115,7 @@ impl Client {
         match tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(late())) {
             Ok(answer) => {
                 if !answer.closes() {
-                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).push((address, connection));
+                    self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(Idle { address, since: Instant::now(), connection });
                 }
                 Ok(answer)
             }

@@ -23,6 +23,8 @@ pub struct Sent {
     pub item: String,
     /// What the broker has to get.
     pub content: Content,
+    /// What it may get instead: the contents of later versions, where nothing had been sent before them.
+    pub later: Vec<Content>,
     /// Of the answer that acknowledged it.
     pub declaration_id: String,
     /// 202, or 200 after a cut; another status when it was refused; 0 when it was given up.

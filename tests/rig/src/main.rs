@@ -6,6 +6,7 @@
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 mod broker;
+mod changes;
 mod client;
 mod clock;
 mod config;

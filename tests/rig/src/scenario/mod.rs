@@ -2,6 +2,10 @@
 
 mod away;
 mod callbacks;
+mod amend;
+mod points;
+mod webhooks;
+mod clock;
 mod faketime;
 mod flaps;
 mod idempotency;
@@ -23,6 +27,10 @@ pub async fn run(name: &str, options: &Options) -> Result<Verdict> {
         "idempotency" => idempotency::run(options).await,
         "flaps" => flaps::run(options).await,
         "away" => away::run(options).await,
+        "amend" => amend::run(options).await,
+        "points" => points::run(options).await,
+        "webhooks" => webhooks::run(options).await,
+        "clock" => clock::run(options).await,
         _ => bail!("there is no scenario of this name\n{}", crate::options::USAGE),
     }
 }

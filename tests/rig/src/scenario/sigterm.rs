@@ -7,6 +7,7 @@ use crate::load::{Load, Sent};
 use crate::options::Options;
 use crate::stage::{Stage, willing};
 use crate::verdict::Verdict;
+use crate::wire::header;
 use anyhow::Result;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -110,7 +111,9 @@ async fn send(load: Arc<Load>, next: Arc<AtomicU32>, stop: Arc<AtomicBool>, seen
                 seen.answered.fetch_add(1, SeqCst);
                 seen.closes.fetch_add(u32::from(answer.closes()), SeqCst);
                 if !sent.take(&answer) {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    // Who is told when to come again comes again then.
+                    let seconds = header(&answer.headers, "retry-after").and_then(|value| value.parse().ok());
+                    tokio::time::sleep(seconds.map_or(Duration::from_millis(5), Duration::from_secs)).await;
                 }
             }
             Err(failure) if failure.begun => {
