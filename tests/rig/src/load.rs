@@ -63,10 +63,15 @@ pub struct Load {
 impl Load {
     /// A sender that begins at a serial number.
     pub fn new(client: Client, nonce: &str, first: u32, rate: f64) -> Arc<Load> {
+        Load::on(client, nonce, first, rate, 0)
+    }
+
+    /// The same on a day relative to today, for a gateway whose clock is set to it.
+    pub fn on(client: Client, nonce: &str, first: u32, rate: f64, day: i64) -> Arc<Load> {
         Arc::new(Load {
             client,
             nonce: nonce.to_owned(),
-            posted_on: crate::clock::date(crate::clock::seconds()),
+            posted_on: crate::clock::date(crate::clock::seconds() + day * 86_400),
             rate,
             next: AtomicU32::new(first),
             stop: AtomicBool::new(false),
@@ -95,12 +100,6 @@ impl Load {
     /// What is known, by serial number.
     pub fn ledger(&self) -> BTreeMap<u32, Sent> {
         self.ledger.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// How many are acknowledged.
-    pub fn acknowledged(&self) -> usize {
-        let ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
-        ledger.values().filter(|sent| sent.acknowledged.is_some()).count()
     }
 
     /// The declaration of a serial number.

@@ -68,6 +68,8 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     let rate = options.rate.unwrap_or(options.pick(40.0, 15.0));
     let most = u32::try_from(seconds * 2)? * rate as u32 + 100;
     let setup = Setup { presentation: true, ..Setup::default() }.broker("retry", "{ first_ms = 100, max_ms = 500, give_up_after_s = 5 }");
+    // The give-up clock stands still while a breaker holds, and here only poison is left in the end.
+    let setup = setup.broker("breaker", "{ failure_share = 1.0, min_calls = 10000, window_s = 30, open_ms = 500 }");
     let mut stage = Stage::open(options, "amend", &setup, conduct(most)).await?;
     let load = stage.load(1, rate);
     let sender = tokio::spawn(load.clone().run(None));

@@ -2,14 +2,17 @@
 
 use crate::config::Setup;
 use crate::judge;
+use crate::load::Load;
 use crate::options::Options;
 use crate::scenario::faketime::Clock;
 use crate::stage::{Stage, willing};
 use crate::verdict::Verdict;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-const JUMPS: [&str; 6] = ["+1h", "-1h", "+2d", "+0", "+400d", "+0"];
+/// Offsets from true time, and in days.
+const JUMPS: [(&str, i64); 6] = [("+1h", 0), ("-1h", 0), ("+2d", 2), ("+0", 0), ("+400d", 400), ("+0", 0)];
 
 /// One jump after another while declarations come.
 pub async fn run(options: &Options) -> Result<Verdict> {
@@ -28,19 +31,31 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     stage.sink.at_any_time();
     stage.gateway.start().await?;
     stage.subscribe(&stage.sink.clone()).await?;
-    let load = stage.load(1, rate);
-    let sender = tokio::spawn(load.clone().run(None));
-    let mut busiest = 0.0_f64;
-    tokio::time::sleep(each).await;
-    for jump in JUMPS {
+    let (mut busiest, mut ledger, mut first) = (0.0_f64, BTreeMap::new(), 1);
+    let mut day = 0;
+    for (jump, there) in JUMPS {
+        // The post's calendar follows a leap of months; a smaller jump comes in the middle of the load.
+        let leap = (there - day).abs() > 30;
+        if leap {
+            clock.set(jump)?;
+            day = there;
+        }
+        let load = Load::on(stage.post.clone(), &stage.nonce, first, rate, day);
+        let sender = tokio::spawn(load.clone().run(None));
+        tokio::time::sleep(each / 2).await;
         let (before, began) = (stage.broker.count(), Instant::now());
-        clock.set(jump)?;
-        tokio::time::sleep(each).await;
+        if !leap {
+            clock.set(jump)?;
+            day = there;
+        }
+        tokio::time::sleep(each / 2).await;
         busiest = busiest.max((stage.broker.count() - before) as f64 / began.elapsed().as_secs_f64());
+        load.stop();
+        sender.await?;
+        first += 100_000;
+        ledger.extend(load.ledger());
     }
-    load.stop();
-    sender.await?;
-    let mut verdict = judge::judge(&stage, &load.ledger(), Duration::from_secs(120)).await?;
+    let mut verdict = judge::judge(&stage, &ledger, Duration::from_secs(120)).await?;
     verdict.count("jumps", JUMPS.len());
     verdict.count("most_sends_a_second", judge::round(busiest));
     verdict.hold(busiest <= 2.0 * rate, || format!("B16: {busiest:.1} sends a second at {rate} declarations a second"));
