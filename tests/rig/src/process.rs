@@ -56,11 +56,6 @@ impl Gateway {
         }
     }
 
-    /// The folder of its configuration.
-    pub fn dir(&self) -> &PathBuf {
-        &self.dir
-    }
-
     /// Whether a life is going on, as far as we were told.
     pub fn is_started(&self) -> bool {
         self.child.is_some()

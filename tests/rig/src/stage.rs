@@ -22,8 +22,6 @@ pub struct Stage {
     pub dir: PathBuf,
     /// Choices.
     pub random: fastrand::Rng,
-    /// Certificates.
-    pub pki: Pki,
     /// The gateway.
     pub gateway: Gateway,
     /// The broker.
@@ -87,7 +85,7 @@ impl Stage {
         let ops = Client::plain(gateway.ops.clone(), None);
         let random = fastrand::Rng::with_seed(options.seed);
         let nonce = format!("{:x}", options.seed);
-        Ok(Stage { dir, random, pki, gateway, broker, sink, post, ops, nonce, keep: options.out.is_some() })
+        Ok(Stage { dir, random, gateway, broker, sink, post, ops, nonce, keep: options.out.is_some() })
     }
 
     /// Lets a sink hear of everything; tells the subscription's id.

@@ -66,6 +66,16 @@ impl Verdict {
         }
     }
 
+    /// Notes how a part ended, whose figures were printed already.
+    pub fn follow(&mut self, name: &str, part: &Verdict) {
+        self.count(name, part.word());
+        match part.word() {
+            "failed" => self.breach(format!("{name} failed")),
+            "void" => self.void_unless(false, &format!("{name} is void")),
+            _ => {}
+        }
+    }
+
     /// `passed`, `failed`, `void` or `SKIPPED`.
     pub fn word(&self) -> &'static str {
         match (self.breaches.is_empty(), &self.void, &self.skipped) {

@@ -4,12 +4,17 @@ use crate::broker::{Arrival, Conduct, Reply, Then};
 use crate::clock;
 use crate::config::Setup;
 use crate::judge;
+use crate::load::Sent;
 use crate::notice::{Notice, mrn_of};
 use crate::options::Options;
 use crate::stage::{Stage, clears};
 use crate::verdict::Verdict;
 use anyhow::Result;
+use std::collections::BTreeMap;
 use std::time::Duration;
+
+/// Different notices about each item.
+const KINDS: usize = 4;
 
 /// Both halves, one after the other.
 pub async fn run(options: &Options) -> Result<Verdict> {
@@ -50,7 +55,7 @@ async fn early(options: &Options) -> Result<Verdict> {
 /// 2,000 notices, each 1 to 5 times, shuffled, with the earliest one last.
 async fn repeated(options: &Options) -> Result<Verdict> {
     let notices = options.items.unwrap_or(options.pick(2000, 240));
-    let items = u32::try_from(notices / 4)?;
+    let items = u32::try_from(notices / KINDS)?;
     let conduct = Conduct { script: Box::new(|_| Reply::Accept(Duration::ZERO)), plan: Box::new(|_| Vec::new()) };
     let mut stage = Stage::open(options, "callbacks-repeated", &Setup::default(), conduct).await?;
     let load = stage.load(1, options.pick(100.0, 60.0));
@@ -82,7 +87,21 @@ async fn repeated(options: &Options) -> Result<Verdict> {
     speakers.join_all().await;
     let mut verdict = judge::judge(&stage, &load.ledger(), Duration::from_secs(60)).await?;
     verdict.count("said", said);
+    kept_once(&stage, &load.ledger(), &mut verdict).await?;
     verdict.void_unless(said > notices, "nothing was repeated");
     stage.close(verdict.breaches() == 0).await?;
     Ok(verdict)
+}
+
+/// A repeated notice is one notice: the post's list shows each once.
+async fn kept_once(stage: &Stage, ledger: &BTreeMap<u32, Sent>, verdict: &mut Verdict) -> Result<()> {
+    let mut again = 0;
+    for (serial, sent) in ledger {
+        let view = Stage::json(&stage.post, &format!("/v1/declarations/{}/messages", sent.declaration_id)).await?;
+        let kept = view["notices"].as_array().map_or(0, |notices| notices.iter().filter(|notice| notice["via"] != "reply").count());
+        again += kept.saturating_sub(KINDS);
+        verdict.hold(kept == KINDS, || format!("P6: {kept} notices are kept of {serial}, {KINDS} were said"));
+    }
+    verdict.count("kept_again", again);
+    Ok(())
 }
