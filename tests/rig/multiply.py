@@ -4,6 +4,7 @@ Each copy has its own ids (the last eight bytes count), item id, references and 
 that a store does not have are left out, so that a new migration does not stop it.
 """
 
+import re
 import sqlite3
 import sys
 
@@ -28,7 +29,8 @@ def text_id(raw):
 def main():
     path, count = sys.argv[1], int(sys.argv[2])
     db = sqlite3.connect(path)
-    db.execute("PRAGMA synchronous = OFF")
+    for pragma in ("synchronous = OFF", "cache_size = -400000"):
+        db.execute(f"PRAGMA {pragma}")
     there = {name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     rows, ids = {}, set()
     for table in [name for name in TABLES if name in there]:
@@ -41,30 +43,39 @@ def main():
     ordered = sorted(ids)
     events = len(rows["events"][1])
 
-    def copies(columns, template, serial):
-        item = s10(serial)
-        tails = {raw: raw[:8] + (serial * 256 + number).to_bytes(8, "big") + raw[16:] for number, raw in enumerate(ordered)}
-        texts = [(text_id(raw), text_id(new)) for raw, new in tails.items() if len(raw) == 16] + [(first, item)]
-        for row in template:
-            new = []
-            for column, value in zip(columns, row):
-                if isinstance(value, bytes):
-                    value = tails.get(value, value)
-                elif isinstance(value, str):
-                    for old, fresh in texts:
-                        value = value.replace(old, fresh)
-                    if column == "key":
-                        value = f"{value}-{serial}"
-                elif column == "position":
-                    value += (serial - 1) * events
-                elif column == "key_no":
-                    value += serial - 1
-                new.append(value)
-            yield new
+    olds = {raw: (number, "raw") for number, raw in enumerate(ordered)}
+    names = {text_id(raw): number for number, raw in enumerate(ordered) if len(raw) == 16}
+    pattern = re.compile("(" + "|".join(map(re.escape, [*names, first])) + ")")
+
+    def maker(column, value):
+        """What makes a copy's value of (item id, ids as bytes, ids as text, serial number)."""
+        if isinstance(value, bytes) and value in olds:
+            number = olds[value][0]
+            return lambda item, raws, texts, serial: raws[number]
+        if isinstance(value, str) and column == "key":
+            return lambda item, raws, texts, serial: f"{value}-{serial}"
+        if isinstance(value, str) and pattern.search(value):
+            form = "".join(
+                "{0}" if part == first else "{1[%d]}" % names[part] if part in names else part.replace("{", "{{").replace("}", "}}")
+                for part in pattern.split(value)
+            )
+            return lambda item, raws, texts, serial: form.format(item, texts)
+        if column == "position":
+            return lambda item, raws, texts, serial: value + (serial - 1) * events
+        if column == "key_no":
+            return lambda item, raws, texts, serial: value + serial - 1
+        return lambda item, raws, texts, serial: value
+
+    def copies(makers, serial):
+        raws = [raw[:8] + (serial * 256 + number).to_bytes(8, "big") + raw[16:] for number, raw in enumerate(ordered)]
+        parts = (s10(serial), raws, [text_id(raw) for raw in raws], serial)
+        for row in makers:
+            yield [make(*parts) for make in row]
 
     for table, (columns, template) in rows.items():
         marks = ",".join("?" * len(columns))
-        every = (row for serial in range(2, count + 1) for row in copies(columns, template, serial))
+        makers = [[maker(column, value) for column, value in zip(columns, row)] for row in template]
+        every = (row for serial in range(2, count + 1) for row in copies(makers, serial))
         db.executemany(f"INSERT INTO {table} VALUES ({marks})", every)
         db.commit()
     db.execute("UPDATE logs SET newest = newest + ?", ((count - 1) * events,))

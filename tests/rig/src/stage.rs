@@ -34,6 +34,8 @@ pub struct Stage {
     pub ops: Client,
     /// What tells this run's declarations apart.
     pub nonce: String,
+    /// The store is made to fail, so that a 503 is the honest answer where nothing could be stored.
+    pub store_fails: bool,
     keep: bool,
 }
 
@@ -85,7 +87,7 @@ impl Stage {
         let ops = Client::plain(gateway.ops.clone(), None);
         let random = fastrand::Rng::with_seed(options.seed);
         let nonce = format!("{:x}", options.seed);
-        Ok(Stage { dir, random, gateway, broker, sink, post, ops, nonce, keep: options.out.is_some() })
+        Ok(Stage { dir, random, gateway, broker, sink, post, ops, nonce, store_fails: false, keep: options.out.is_some() })
     }
 
     /// Lets a sink hear of everything; tells the subscription's id.

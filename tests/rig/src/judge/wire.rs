@@ -40,12 +40,12 @@ pub fn ledger(sent: &BTreeMap<u32, Sent>, arrivals: &[Arrival], deaths: &[Instan
     items(sent, &by_message, verdict);
 }
 
-/// A repeat has a cause when no earlier answer told plainly that the message was taken, or when the gateway died at a
-/// moment at which it may not have written that answer down.
+/// A repeat has a cause when no earlier answer told plainly that the message was taken, or when the process that sent it
+/// died afterwards: it may not have read that answer, or not written it down.
 fn has_cause(earlier: &[&Arrival], again: &Arrival, deaths: &[Instant]) -> bool {
-    let plain = earlier.iter().filter(|arrival| arrival.reply.is_plain()).filter_map(|arrival| arrival.answered).min();
-    let Some(plain) = plain.filter(|answered| *answered < again.at) else { return true };
-    deaths.iter().any(|death| *death + Duration::from_millis(50) >= plain && *death <= again.at)
+    let plain = |arrival: &&&Arrival| arrival.reply.is_plain() && arrival.answered.is_some_and(|answered| answered < again.at);
+    let Some(first) = earlier.iter().find(plain) else { return true };
+    deaths.iter().any(|death| *death >= first.at && *death <= again.at)
 }
 
 /// One original per item, with what the post declared, and nothing that nobody sent.

@@ -46,12 +46,16 @@ fn conduct(most: u32) -> Conduct {
         let healthy = Reply::Accept(Duration::from_millis(fastrand::u64(0..60)));
         poisoned.get(&arrival.item).copied().unwrap_or(healthy)
     };
+    // Only what is pre-lodged waits for the presentation of the goods.
+    let presented = (1..most).filter(|serial| wishes(*serial).contains(&Wish::Arrive)).map(goods::item_id).collect::<HashSet<_>>();
+    let plan = move |arrival: &Arrival| plan(arrival, presented.contains(&arrival.item));
     Conduct { script: Box::new(script), plan: Box::new(plan) }
 }
 
-/// Customs accept declarations, take four amendments in five, all cancellations and presentations.
-fn plan(arrival: &Arrival) -> Vec<(Duration, Notice)> {
+/// Customs register or accept declarations, take four amendments in five, all cancellations and presentations.
+fn plan(arrival: &Arrival, pre_lodged: bool) -> Vec<(Duration, Notice)> {
     let code = match arrival.kind.as_str() {
+        "Declaration" if pre_lodged => "REG",
         "Declaration" => "ACC",
         "Amendment" if arrival.of_all % 5 == 0 => "AMR",
         "Amendment" => "AMA",
@@ -168,7 +172,7 @@ fn order(arrivals: &[Arrival], verdict: &mut Verdict) {
             verdict.breach(format!("P3: an earlier amendment of {} came after a later one", arrival.item));
         }
     }
-    verdict.void_unless(["Declaration", "Amendment", "Cancellation"].iter().all(|kind| kinds.contains_key(kind)), "not every kind of message was sent");
+    verdict.void_unless(["Declaration", "Amendment", "Cancellation", "Presentation"].iter().all(|kind| kinds.contains_key(kind)), "not every kind of message was sent");
     verdict.count("kinds", serde_json::json!(kinds));
     verdict.count("overtaken", overtaken);
 }

@@ -46,6 +46,7 @@ async fn full(options: &Options, name: &str, reserve: u32) -> Result<Verdict> {
     let mut setup = Setup { store: Some(format!("sqlite:{}", mount.join("preclear.db").display())), ..Setup::default() };
     setup.lines = vec![("store", format!("min_free_mb = {reserve}"))];
     let mut stage = Stage::open(options, &name, &setup, willing(0..20)).await?;
+    stage.store_fails = true;
     let load = stage.load(1, options.rate.unwrap_or(30.0));
     let sender = tokio::spawn(load.clone().run(None));
     tokio::time::sleep(Duration::from_secs(options.pick(10, 3))).await;

@@ -31,6 +31,7 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     }
     let times = options.times.unwrap_or(options.pick(20, 2));
     let mut stage = Stage::open(options, "fsync", &Setup::default(), willing(0..20)).await?;
+    stage.store_fails = true;
     let load = stage.load(1, options.rate.unwrap_or(30.0));
     let sender = tokio::spawn(load.clone().run(None));
     let (mut injected, mut stopped, mut refused) = (0, 0, 0);

@@ -16,7 +16,8 @@ const BURST: usize = 10;
 /// 5,000 messages are queued while the broker is paused, then they go.
 pub async fn run(options: &Options) -> Result<Verdict> {
     let queued = options.items.unwrap_or(options.pick(5000, 600));
-    let setup = Setup::default().broker("rate", "{ per_second = 50, burst = 10 }");
+    // More hands than the permit feeds, so that the permit alone holds them back.
+    let setup = Setup::default().broker("rate", "{ per_second = 50, burst = 10 }").broker("max_in_flight", "64");
     let script = Box::new(|_: &_| Reply::Accept(Duration::from_millis(fastrand::u64(0..30))));
     let conduct = Conduct { script, plan: Box::new(crate::stage::clears) };
     let stage = Stage::open(options, "rate", &setup, conduct).await?;
