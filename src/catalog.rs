@@ -3,6 +3,7 @@
 //! Stations hold a [`SharedCatalog`] and load it once per piece of work, so that a reload never
 //! mixes two versions in one message. A broken mapping or setting harms only its own broker.
 
+mod making;
 mod schemas;
 mod standing;
 
@@ -12,9 +13,11 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::config::{Broker, Config};
+use crate::domain::delivery::MessageKind;
 use crate::mapping::schema::Schemas;
 use crate::mapping::{Mapping, Operator, Rates, Registry, SettingFault, Settings};
 
+pub use making::{Made, NoVerdict, Work};
 pub use standing::{Listed, MappingState, Standings};
 
 /// A broker's mapping with the broker's settings for it.
@@ -83,6 +86,12 @@ impl Catalog {
     /// The channel of a broker, when it is whole.
     pub fn channel(&self, broker: &str) -> Option<&Channel> {
         self.channels.get(broker).and_then(|channel| channel.as_ref().ok())
+    }
+
+    /// The brokers whose mappings have a presentation message.
+    pub fn presenting(&self) -> Vec<String> {
+        let presents = |name: &&String| self.mapping_of(name).is_some_and(|mapping| mapping.makes(MessageKind::Presentation));
+        self.mapping_names.keys().filter(presents).cloned().collect()
     }
 
     /// Everything that is wrong with channels.

@@ -48,6 +48,8 @@ problem_codes! {
     ItemConflict = "item_conflict", 409, "Item already declared otherwise", "The item was declared before with other content. Amend the declaration instead.";
     ItemKnown = "item_known", 409, "Item already declared under another posting date", "The same S10 id was declared with another posting date within the re-use time. Cancel the earlier one, or declare returned goods.";
     KeyInFlight = "key_in_flight", 409, "Key in flight", "A request with this Idempotency-Key is being worked on. Try again after `Retry-After`.";
+    DeclarationEnded = "declaration_ended", 409, "Declaration ended", "All its filings have ended (cleared, cancelled, returned, seized, destroyed): it cannot be changed any more.";
+    ConsignmentClosed = "consignment_closed", 409, "Consignment closed", "The consignment was closed with other content; messages may have been sent by it.";
     ReloadRefused = "reload_refused", 409, "Reload refused", "What was to be loaded anew has faults, all listed; what was in use stays in use.";
     CursorGone = "cursor_gone", 410, "Cursor too old", "Events after this cursor are no longer kept. Start without a cursor.";
     BodyTooLarge = "body_too_large", 413, "Body too large", "The body or batch line is larger than allowed; the detail names the limit.";
@@ -56,6 +58,7 @@ problem_codes! {
     InvalidRequest = "invalid_request", 422, "Invalid request", "The body has faults, all listed with their pointers.";
     NoRoute = "no_route", 422, "No route", "No routing rule takes this declaration. Ask the operator for a route, or mend destination and channel.";
     MappingFault = "mapping_fault", 422, "Not enough for the broker", "The broker's format needs values that the declaration does not give, or cannot hold those it gives; all are listed.";
+    ChangeUnsupported = "change_unsupported", 422, "Change unsupported", "The broker's format has no message for this change. Settle it with the broker.";
     KeyReused = "key_reused", 422, "Key re-used", "The Idempotency-Key was used for another body. Use a new key.";
     TooManyRequests = "too_many_requests", 429, "Too many requests", "Slow down; `Retry-After` says for how long.";
     Internal = "internal", 500, "Internal error", "A fault of ours. The conversation id finds it in our log. Sending the same request again is safe.";

@@ -65,8 +65,9 @@ metrics_table! {
     NOTICES = "preclear_notices_total", Kind::Counter, ["broker", "result"], "Notices of brokers: applied, recorded, orphan, unreadable, unknown_code, or duplicate.";
     POLLS = "preclear_polls_total", Kind::Counter, ["broker", "result"], "Rounds of asking a broker for notices: taken, empty, incomplete (an entry could not be fetched or acknowledged), or failed.";
     POLL_LAST_SUCCESS = "preclear_poll_last_success_timestamp_seconds", Kind::Gauge, ["broker"], "When asking a broker for notices worked last, in seconds since 1970.";
-    EVENTS = "preclear_events_total", Kind::Counter, ["track", "status"], "Events written into the posts' logs, by track and new status; what is no status counts as `delivery`.";
+    EVENTS = "preclear_events_total", Kind::Counter, ["track", "status"], "Events written into the posts' logs, by track and new status; what is no status counts as `delivery` or `overdue`.";
     DECISION = "preclear_decision_seconds", Kind::Histogram(DECISION_S), ["broker"], "Time from the declaration's receipt to the first decision of customs.";
+    OVERDUE = "preclear_overdue", Kind::Gauge, ["broker"], "Filings that the broker has and customs has not answered within `answer_within_s`; the post was told of each.";
     WEBHOOK_DELIVERIES = "preclear_webhook_deliveries_total", Kind::Counter, ["result"], "Tries to deliver an event to a webhook: delivered, retry, given_up, or gone.";
     MAPPING_STATE = "preclear_mapping_state", Kind::Gauge, ["mapping"], "Where a mapping that a broker names comes from: 0 its files, 1 the store since its files cannot be used, 2 nowhere.";
     CERTIFICATE_EXPIRY = "preclear_certificate_expiry_timestamp_seconds", Kind::Gauge, ["name"], "When a certificate in use ends, in seconds since 1970.";

@@ -190,7 +190,7 @@ fn check_store_file(path: &Path, findings: &mut Vec<Finding>) {
 
 /// Keys that are read and have no effect in this version: said, so that nobody relies on them.
 fn without_effect(config: &Config, findings: &mut Vec<Finding>) {
-    let (defaults, defaults_of_broker) = (Config::default(), Broker::default());
+    let defaults = Config::default();
     let mut say = |given: bool, place: String| {
         if given {
             findings.push(Finding { note: true, ..fault("effect", place, "has no effect in this version") });
@@ -198,7 +198,4 @@ fn without_effect(config: &Config, findings: &mut Vec<Finding>) {
     };
     say(config.retention != defaults.retention, "retention".into());
     say(config.cluster != defaults.cluster, "cluster".into());
-    for (name, broker) in &config.brokers {
-        say(broker.answer_within_s != defaults_of_broker.answer_within_s, format!("brokers.{name}.answer_within_s"));
-    }
 }

@@ -26,7 +26,7 @@ use crate::tracking::subscriptions::SubscriptionService;
 /// Time for a request's head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// Time for open requests to end once a listener closes.
-const CLOSE_TIMEOUT_S: u64 = 5;
+pub(super) const CLOSE_TIMEOUT_S: u64 = 5;
 
 /// An open socket with its TLS.
 struct Bound {
@@ -154,7 +154,7 @@ fn intake_state(shared: &Shared, intake: Arc<Intake>, webhooks: WebhookClient) -
         intake,
         store: shared.store.clone(),
         posts: Posts::new(config),
-        feed: Feed::new(Arc::clone(&store), shared.shutdown.clone()),
+        feed: Feed::new(Arc::clone(&store), shared.closing.clone()),
         subscriptions: SubscriptionService::new(store, webhooks, Arc::clone(&shared.clock), handshake),
         clock: Arc::clone(&shared.clock),
         limits: BodyLimits {

@@ -34,13 +34,17 @@ use crate::net::tls;
 use crate::net::webhook_client::WebhookClient;
 use crate::store::{Store, StoreOptions};
 use crate::tracking::dispatcher::{Dispatcher, Limits};
+use crate::tracking::overdue::Overdue;
 
 /// Time between two looks for what may be forgotten.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
-/// Longest time for messages in hand to be settled after the stop signal.
-const LANES_DRAIN: Duration = Duration::from_secs(15);
+/// Longest time for what is in hand (messages, webhooks) to be settled after the stop signal. With
+/// [`listeners::CLOSE_TIMEOUT_S`] and [`STORE_CLOSE`] the end comes within 25 s, whoever hangs.
+const DRAIN: Duration = Duration::from_secs(15);
 /// Time between readiness falling and the listeners closing, for load balancers to look away.
 const LOOK_AWAY: Duration = Duration::from_millis(500);
+/// Longest time for the store to copy its log into its file. What is cut off is copied by the next start.
+const STORE_CLOSE: Duration = Duration::from_secs(3);
 
 /// Where the listeners are.
 #[derive(Debug, Clone, Serialize)]
@@ -69,6 +73,7 @@ pub struct Running {
     addresses: Addresses,
     draining: Draining,
     shutdown: CancellationToken,
+    closing: CancellationToken,
     lanes: Arc<Lanes>,
     servers: listeners::Servers,
     stations: Vec<JoinHandle<()>>,
@@ -114,9 +119,9 @@ pub async fn start(config: Config, clock: SharedClock) -> Result<Running, StartE
     // After the store: what the files cannot give is there.
     let catalogs = ports::Catalogs::new(mappings::start(&config, &store).await.map_err(|error| StartError::new(error.to_string()))?);
 
-    let shutdown = CancellationToken::new();
+    let (shutdown, closing) = (CancellationToken::new(), CancellationToken::new());
     let draining = Draining::default();
-    let shared = Shared { config, clock, store, catalogs, metrics, draining, shutdown };
+    let shared = Shared { config, clock, store, catalogs, metrics, draining, shutdown, closing };
     shared.run(router).await
 }
 
@@ -140,7 +145,10 @@ struct Shared {
     catalogs: ports::Catalogs,
     metrics: PrometheusHandle,
     draining: Draining,
+    /// Stations begin nothing new.
     shutdown: CancellationToken,
+    /// Streams and long polls end: what the drain settled has been told by then.
+    closing: CancellationToken,
 }
 
 impl Shared {
@@ -160,7 +168,16 @@ impl Shared {
         let addresses = bound.addresses();
         let servers = bound.serve(&self, intake, webhooks, Arc::clone(&lanes))?;
         tracing::info!(intake = %addresses.intake, callbacks = %addresses.callbacks, ops = %addresses.ops, "listening");
-        Ok(Running { addresses, draining: self.draining, shutdown: self.shutdown, lanes, servers, stations, store: self.store })
+        Ok(Running {
+            addresses,
+            draining: self.draining,
+            shutdown: self.shutdown,
+            closing: self.closing,
+            lanes,
+            servers,
+            stations,
+            store: self.store,
+        })
     }
 
     fn webhook_client(&self) -> Result<WebhookClient, StartError> {
@@ -174,13 +191,19 @@ impl Shared {
         let store = Arc::new(self.store.clone());
         let dispatcher = Dispatcher::new(Arc::clone(&store), Arc::new(webhooks.clone()), Arc::clone(&self.clock), Limits::default());
         let pollers = self.pollers(&store, lanes);
-        let reader = crate::callback::reader::NoticeReader::new(store, Arc::new(self.catalogs.clone()));
+        let reader = crate::callback::reader::NoticeReader::new(Arc::clone(&store), Arc::new(self.catalogs.clone()));
+        let within = |broker: &crate::config::Broker| Duration::from_secs(broker.answer_within_s);
+        let within = self.config.brokers.iter().map(|(name, broker)| (name.clone(), within(broker))).collect();
+        let overdue = Overdue::new(Arc::clone(&store), Arc::clone(&self.clock), within);
         let (for_dispatcher, for_reader) = (self.shutdown.clone(), self.shutdown.clone());
+        let prepare = crate::prepare::Prepare::new(&self.config, self.store.clone(), self.catalog(), Arc::clone(&self.clock));
         let tidying = tidy(self.store.clone(), self.shutdown.clone());
         let mut stations = vec![
             self.watched("webhooks", dispatcher.run(for_dispatcher)),
             self.watched("notices", reader.run(for_reader)),
+            self.watched("prepare", prepare.run(self.shutdown.clone())),
             self.watched("tidying", tidying),
+            self.watched("overdue", overdue.run(self.shutdown.clone())),
         ];
         stations.extend(pollers.into_iter().map(|poller| self.watched("polls", poller.run(self.shutdown.clone()))));
         stations
@@ -234,15 +257,18 @@ impl Running {
     pub async fn stop(self) {
         tracing::info!("draining");
         self.draining.begin();
-        let look_away = tokio::time::sleep(LOOK_AWAY);
-        self.lanes.shutdown(LANES_DRAIN).await;
         self.shutdown.cancel();
-        look_away.await;
-        for station in self.stations {
-            let _ = station.await;
+        // All at once: a broker that hangs and a webhook that hangs cost one time, not two.
+        let stations = tokio::time::timeout(DRAIN, futures_util::future::join_all(self.stations));
+        let (_, stations, ()) = tokio::join!(self.lanes.shutdown(DRAIN), stations, tokio::time::sleep(LOOK_AWAY));
+        if stations.is_err() {
+            tracing::warn!("a station did not end in time; what it had in hand is taken up again by the next start");
         }
+        self.closing.cancel();
         self.servers.stop().await;
-        self.store.close().await;
+        if tokio::time::timeout(STORE_CLOSE, self.store.close()).await.is_err() {
+            tracing::warn!("the store's log was not copied in time; the next start does it");
+        }
         tracing::info!("stopped");
     }
 }

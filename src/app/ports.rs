@@ -99,7 +99,7 @@ impl Mappings for Catalogs {
 mod store {
     //! The store as each station sees it.
 
-    use std::collections::HashSet;
+    use std::collections::{BTreeMap, HashSet};
 
     use tokio::sync::watch;
 
@@ -108,9 +108,10 @@ mod store {
     use crate::domain::time::Timestamp;
     use crate::forward::Outbox;
     use crate::store::{
-        AttemptRecord, DeliveryRow, DeliverySettlement, EventPage, NewNotice, NoticeResult, NoticeRow, OutboxRow, Reading, Settlement,
-        Store, StoreError, Subscription,
+        AttemptRecord, BrokerHold, DeliveryRow, DeliverySettlement, EventPage, NewNotice, NoticeResult, NoticeRow, OutboxRow, Reading,
+        Settlement, Store, StoreError, Subscription,
     };
+    use crate::tracking::overdue::Owed;
     use crate::tracking::ports::{Deliveries, DeliveryKey, Events, Subscriptions};
 
     impl Notices for Store {
@@ -124,6 +125,10 @@ mod store {
 
         async fn settle_notice(&self, notice: NoticeId, reading: Reading) -> Result<NoticeResult, StoreError> {
             Self::settle_notice(self, notice, reading).await
+        }
+
+        async fn hold(&self, broker: &str, hold: BrokerHold) -> Result<(), StoreError> {
+            Self::hold(self, broker, hold).await
         }
 
         fn notices_signal(&self) -> watch::Receiver<u64> {
@@ -156,6 +161,24 @@ mod store {
 
         fn deliveries_signal(&self) -> watch::Receiver<u64> {
             self.subscribe_deliveries()
+        }
+    }
+
+    impl Owed for Store {
+        async fn awaited_since(&self, broker: &str) -> Result<Option<Timestamp>, StoreError> {
+            Self::awaited_since(self, broker).await
+        }
+
+        async fn tell_overdue(&self, broker: &str, since: Timestamp, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+            Self::tell_overdue(self, broker, since, limit, now).await
+        }
+
+        async fn overdue(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+            Self::overdue(self).await
+        }
+
+        fn events_signal(&self) -> watch::Receiver<u64> {
+            self.subscribe_events()
         }
     }
 
@@ -212,6 +235,18 @@ mod store {
 
         async fn paused(&self, broker: &str) -> Result<Option<Option<String>>, StoreError> {
             Ok(Self::paused(self).await?.remove(broker).map(|pause| pause.reason))
+        }
+
+        async fn hold(&self, broker: &str, hold: BrokerHold) -> Result<(), StoreError> {
+            Self::hold(self, broker, hold).await
+        }
+
+        async fn held(&self, broker: &str) -> Result<Option<BrokerHold>, StoreError> {
+            Self::held(self, broker).await
+        }
+
+        async fn rein_in(&self, broker: &str, farthest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+            Self::rein_in(self, broker, farthest, now).await
         }
 
         fn changes(&self) -> watch::Receiver<u64> {

@@ -23,8 +23,9 @@ use tokio::sync::watch;
 
 use crate::domain::ids::NoticeId;
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::fault_points;
 use crate::metrics::NOTICES;
-use crate::store::{NewNotice, NoticeResult, NoticeRow, Reading, StoreError};
+use crate::store::{BrokerHold, NewNotice, NoticeResult, NoticeRow, Reading, StoreError};
 
 /// Longest conversation id and content type that are kept; longer ones are dropped, the notice is not.
 const MAX_HEADER_BYTES: usize = 255;
@@ -37,6 +38,8 @@ pub trait Notices: Send + Sync + 'static {
     fn notices_to_read(&self, except: Vec<String>, limit: u32) -> impl Future<Output = Result<Vec<NoticeRow>, StoreError>> + Send;
     /// Applies what was read: correlates, merges, writes events, all in one commit.
     fn settle_notice(&self, notice: NoticeId, reading: Reading) -> impl Future<Output = Result<NoticeResult, StoreError>> + Send;
+    /// Keeps over restarts that a broker wants to be left alone.
+    fn hold(&self, broker: &str, hold: BrokerHold) -> impl Future<Output = Result<(), StoreError>> + Send;
     /// Changes after notices were taken.
     fn notices_signal(&self) -> watch::Receiver<u64>;
 }
@@ -110,7 +113,9 @@ async fn keep<S: Notices>(
         conversation,
         received_at,
     };
+    fault_points::pass("callback.before_store");
     let repeated = store.take_notice(notice).await?;
+    fault_points::pass("callback.after_store");
     if repeated {
         metrics::counter!(NOTICES, "broker" => broker.to_owned(), "result" => "duplicate").increment(1);
     }

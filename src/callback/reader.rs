@@ -18,6 +18,7 @@ use tokio::task::{Id, JoinSet};
 use tokio_util::sync::CancellationToken;
 
 use super::{Notices, Readers};
+use crate::fault_points;
 use crate::metrics::NOTICES;
 use crate::store::{NoticeRow, Reading};
 
@@ -119,7 +120,9 @@ async fn batch<S: Notices, M: Readers>(store: Arc<S>, readers: Arc<M>, broker: S
         tokio::task::yield_now().await;
     }
     // All at once and in order: the store's writer makes them durable with few commits.
+    fault_points::pass("callback.before_merge");
     let settled = join_all(readings.into_iter().map(|(id, reading)| store.settle_notice(id, reading))).await;
+    fault_points::pass("callback.after_merge");
     let mut failed = false;
     for result in settled {
         match result {

@@ -69,6 +69,10 @@ impl Notices for Memory {
         Ok(result)
     }
 
+    async fn hold(&self, _: &str, _: crate::store::BrokerHold) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn notices_signal(&self) -> watch::Receiver<u64> {
         self.signal.subscribe()
     }

@@ -44,6 +44,10 @@ enum Command {
     Certs(certs::CertsArgs),
     /// Print the OpenAPI 3.1 document
     Openapi(openapi::OpenapiArgs),
+    /// List the places at which a test can kill the process
+    #[cfg(feature = "fault-points")]
+    #[command(after_help = "Example:\n  PRECLEAR_FAULT_POINT=forward.after_send:3 preclear serve")]
+    FaultPoints,
 }
 
 /// Runs a command line.
@@ -58,5 +62,16 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Sandbox(args) => crate::sandbox::run(*args),
         Command::Certs(args) => certs::run(&args),
         Command::Openapi(args) => openapi::run(&args),
+        #[cfg(feature = "fault-points")]
+        Command::FaultPoints => fault_points(),
     }
+}
+
+#[cfg(feature = "fault-points")]
+fn fault_points() -> ExitCode {
+    use std::io::Write as _;
+    let mut out = std::io::stdout().lock();
+    // A reader that went away has read enough.
+    let told = crate::fault_points::NAMES.iter().try_for_each(|name| writeln!(out, "{name}"));
+    if told.is_ok() { ExitCode::SUCCESS } else { ExitCode::from(1) }
 }

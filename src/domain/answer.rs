@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::delivery::DeliveryState;
+use super::delivery::{DeliveryState, MessageKind};
 use super::event::ReferenceJson;
 use super::fact::{ReferenceKind, Requirement, Status, Track};
 use super::fault::Fault;
@@ -45,6 +45,24 @@ pub struct HistoryEntry {
     pub occurred_at: String,
     /// When we learned it.
     pub received_at: String,
+}
+
+/// What was asked for after the declaration: an amendment, a cancellation, a presentation.
+#[derive(Debug, Clone, Serialize)]
+pub struct ChangeJson {
+    /// Filing.
+    pub filing_id: FilingId,
+    /// What it asks for.
+    pub kind: MessageKind,
+    /// Version of the declaration that it speaks for.
+    pub version: u32,
+    /// `waiting`, `prepared` (it became messages), `refused`, `withdrawn`.
+    pub state: String,
+    /// What it waits for, or why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Since when it is in this state.
+    pub since: String,
 }
 
 /// A declaration with its three states.
@@ -121,6 +139,8 @@ struct AnswerJson<'a> {
     conversation_id: ConversationId,
     warnings: &'a [Fault],
     #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<&'a [ChangeJson]>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     history: Option<&'a [HistoryEntry]>,
 }
 
@@ -151,15 +171,15 @@ impl FilingView {
 impl Answer {
     /// The JSON of the 202 answer.
     pub fn to_json(&self) -> String {
-        self.render(None)
+        self.render(None, None)
     }
 
     /// The JSON of a GET, with what happened so far.
-    pub fn to_json_with_history(&self, history: &[HistoryEntry]) -> String {
-        self.render(Some(history))
+    pub fn to_json_with_history(&self, history: &[HistoryEntry], changes: &[ChangeJson]) -> String {
+        self.render(Some(history), Some(changes))
     }
 
-    fn render(&self, history: Option<&[HistoryEntry]>) -> String {
+    fn render(&self, history: Option<&[HistoryEntry]>, changes: Option<&[ChangeJson]>) -> String {
         let of_track = |track: Track| self.filings.iter().find(|filing| filing.track == track);
         let main = of_track(Track::Clearance).or(self.filings.first());
         let security = of_track(Track::Security);
@@ -183,6 +203,7 @@ impl Answer {
             filings: self.filings.iter().map(FilingView::json).collect(),
             conversation_id: self.conversation_id,
             warnings: &self.warnings,
+            changes,
             history,
         };
         serde_json::to_string(&answer).unwrap_or_default()

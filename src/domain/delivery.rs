@@ -214,6 +214,14 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// How long the whole broker wants to be left alone.
+    pub const fn hold(self) -> Option<Duration> {
+        match self {
+            Self::NotTaken { hold, .. } => hold,
+            _ => None,
+        }
+    }
+
     /// The word for metrics: one of five.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -251,3 +251,9 @@ pub struct Fact {
 fn is_false(value: &bool) -> bool {
     !*value
 }
+impl Fact {
+    /// Whether customs rejects something by it: the declaration, or an additional message.
+    pub fn is_rejection(&self) -> bool {
+        matches!(self.status, Some(Status::Clearance(ClearanceStatus::Rejected) | Status::Security(SecurityStatus::Rejected)))
+    }
+}

@@ -26,6 +26,9 @@ pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// Shortest: a broker that asks for a pause of nothing gets one that it can notice.
 pub const MIN_RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// A wall clock that is this far from where it should be has leaped.
+pub const LEAP: Duration = Duration::from_secs(2);
+
 /// Holds remembered; when there are more, the two oldest become one.
 const MAX_HOLDS: usize = 1024;
 
@@ -75,6 +78,27 @@ pub fn span(from: Timestamp, to: Timestamp) -> Duration {
     Duration::from_millis(u64::try_from(to.as_millisecond().saturating_sub(from.as_millisecond())).unwrap_or(0))
 }
 
+/// Time that is left of a hold which was noted at `at` and ends at `until`; none when it is over.
+///
+/// The wall clock may have been put back or forward since (a restart lies between, so there is no other): never longer than
+/// the hold was, never longer than [`MAX_RETRY_AFTER`].
+pub fn hold_left(at: Timestamp, until: Timestamp, now: Timestamp) -> Option<Duration> {
+    let left = span(now, until).min(span(at, until)).min(MAX_RETRY_AFTER);
+    (!left.is_zero()).then_some(left)
+}
+
+/// The longest time for which a message can be due later. What is due later than that was noted before the clock was put back.
+pub fn farthest(policy: &Policy) -> Duration {
+    policy.max.max(MAX_RETRY_AFTER)
+}
+
+/// How far the wall clock leaped while `elapsed` went by on a clock that does not leap: the instant that it should have
+/// shown. None when it went as it should, within [`LEAP`]: a clock that is steered gently does not leap.
+pub fn leaped(before: Timestamp, elapsed: Duration, now: Timestamp) -> Option<Timestamp> {
+    let expected = before.checked_add(elapsed).unwrap_or(Timestamp::MAX);
+    (span(expected, now) > LEAP || span(now, expected) > LEAP).then_some(expected)
+}
+
 /// When a broker was held (breaker, pause, its own wish, no certificate): the give-up clock of its
 /// messages stood still then. Kept for the life of the process.
 #[derive(Debug, Default)]
@@ -99,6 +123,15 @@ impl Holds {
         }
     }
 
+    /// Notes that the wall clock was put forward: nobody tried anything in the time that it left out.
+    pub fn leap(&mut self, from: Timestamp, to: Timestamp) {
+        // A hold that goes on now covers it.
+        if self.since.is_none() && from < to {
+            self.over.push_back((from, to));
+            self.bound();
+        }
+    }
+
     /// Joins the oldest two; the time between them then counts as held, which gives a message more
     /// time and never less.
     fn bound(&mut self) {
@@ -115,6 +148,12 @@ impl Holds {
         let held = self.over.iter().copied().chain(running).map(|(from, to)| span(from.max(first), to.min(now))).sum();
         span(first, now).saturating_sub(held)
     }
+}
+
+/// The age of a message as far as it can be believed: each try accounts for one delay and one exchange at most. The rest was
+/// waiting for a permit, a process that did not run, or a clock that was put forward, and gives up nothing.
+pub fn believed_age(age: Duration, attempts: u32, policy: &Policy, timeout: Duration) -> Duration {
+    age.min((policy.max + timeout).saturating_mul(attempts))
 }
 
 /// What a lane knows of a message beside the outcome of its newest try.
@@ -238,6 +277,45 @@ mod tests {
         // The clock was put back during a hold.
         holds.note(false, at(25));
         assert_eq!(holds.age(at(0), at(30)), Duration::from_secs(20));
+    }
+
+    #[test]
+    fn a_hold_outlives_a_restart_and_no_leap_of_the_clock_makes_it_longer() {
+        let at = |seconds: i64| from_millis(seconds * 1000);
+        let day = 86_400;
+        // noted at, until, now → seconds left
+        for (noted, until, now, left) in [
+            (100, 160, 100, Some(60)),
+            (100, 160, 130, Some(30)),
+            (100, 160, 160, None),
+            (100, 160, 100 + 400 * day, None),
+            (2 * day, 2 * day + 60, day, Some(60)),
+            (0, 10 * day, 0, Some(3600)),
+            (160, 100, 90, None),
+        ] {
+            assert_eq!(hold_left(at(noted), at(until), at(now)), left.map(Duration::from_secs), "{noted} {until} {now}");
+        }
+    }
+
+    #[test]
+    fn a_leap_of_the_clock_is_seen_and_ages_no_message() {
+        let at = |seconds: i64| from_millis(seconds * 1000);
+        let day = 86_400;
+        for (before, elapsed, now, expected) in
+            [(100, 5, 105, None), (100, 5, 106, None), (100, 5, 100 + 400 * day, Some(105)), (day, 5, 10, Some(day + 5))]
+        {
+            assert_eq!(leaped(at(before), Duration::from_secs(elapsed), at(now)), expected.map(at), "{before} {elapsed} {now}");
+        }
+        let mut holds = Holds::default();
+        holds.leap(at(10), at(10 + 400 * day));
+        holds.leap(at(20), at(5));
+        assert_eq!(holds.age(at(0), at(20 + 400 * day)), Duration::from_secs(20));
+        // After a restart nobody knows of the leap; the tries do.
+        let timeout = Duration::from_secs(10);
+        for (age, attempts, believed) in [(400 * day as u64, 1, 310), (400 * day as u64, 4, 1240), (200, 1, 200)] {
+            assert_eq!(believed_age(Duration::from_secs(age), attempts, &POLICY, timeout), Duration::from_secs(believed));
+        }
+        assert!(believed_age(Duration::MAX, 1000, &POLICY, timeout) > POLICY.give_up_after, "in the end it is given up");
     }
 
     #[test]

@@ -21,6 +21,7 @@ use crate::config::{Broker, HttpUrl};
 use crate::domain::delivery::{DeliveryState, MessageKind, Outcome, ReplyVerdict, WireResult, classify};
 use crate::domain::retry::{self, Case, Holds, Next, next};
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::fault_points;
 use crate::net::auth::Grant;
 use crate::net::client::{BrokerClient, Exchange, Post};
 use crate::net::line::Line;
@@ -82,6 +83,7 @@ impl<O: Outbox> Hand<O> {
             Ok(None) => return Finished::NotSent,
             Err(_) => return Finished::StoreFailed,
         };
+        fault_points::pass("forward.after_begin");
         self.line.wire().await;
         if !self.door.load(Ordering::SeqCst) {
             self.release(&row).await;
@@ -89,6 +91,7 @@ impl<O: Outbox> Hand<O> {
         }
         let started_at = self.clock.now();
         let (exchange, took) = self.exchange(&row, grant).await;
+        fault_points::pass("forward.after_send");
         let finished_at = self.clock.now();
         let seen = see(exchange, self.rules.as_ref(), finished_at);
         self.measure(seen.outcome, took);
@@ -98,13 +101,17 @@ impl<O: Outbox> Hand<O> {
             was_in_doubt: row.state == DeliveryState::InDoubt,
             idempotent: self.config.idempotent,
             attempts,
-            age: self.holds.lock().unwrap_or_else(PoisonError::into_inner).age(first, finished_at),
+            age: self.age(first, finished_at, attempts),
             random: fastrand::f64(),
         };
         match next(outcome, &case, &policy(&self.config)) {
             // Nothing left us, so there is nothing to keep but the breaker's reason.
             Next::Release if seen.http_status.is_none() => self.release(&row).await,
-            next => self.settle(&row, next, started_at, finished_at, seen).await,
+            next => {
+                fault_points::pass("forward.before_settle");
+                self.settle(&row, next, started_at, finished_at, seen).await;
+                fault_points::pass("forward.after_settle");
+            }
         }
         Finished::Tried { outcome, took }
     }
@@ -126,6 +133,11 @@ impl<O: Outbox> Hand<O> {
         let began = Instant::now();
         let exchange = self.client.post(self.post(row), &grant).await;
         (exchange, began.elapsed())
+    }
+
+    fn age(&self, first: Timestamp, now: Timestamp, attempts: u32) -> Duration {
+        let age = self.holds.lock().unwrap_or_else(PoisonError::into_inner).age(first, now);
+        retry::believed_age(age, attempts, &policy(&self.config), Duration::from_secs(self.config.timeout_s))
     }
 
     fn post(&self, row: &OutboxRow) -> Post {
@@ -161,7 +173,9 @@ impl<O: Outbox> Hand<O> {
 
     /// Makes the outcome durable, however long the store takes: until then the message stays `sending`.
     async fn settle(&self, row: &OutboxRow, next: Next, started_at: Timestamp, finished_at: Timestamp, seen: Seen) {
+        let due_at = |after| finished_at.checked_add(after).unwrap_or(Timestamp::MAX);
         let record = AttemptRecord {
+            held_until: seen.outcome.hold().map(due_at),
             started_at,
             finished_at,
             outcome: seen.outcome.detail(),
@@ -169,7 +183,6 @@ impl<O: Outbox> Hand<O> {
             mapping_version: seen.evidence.is_some().then(|| self.rules.version().to_owned()),
             reply: seen.evidence,
         };
-        let due_at = |after| finished_at.checked_add(after).unwrap_or(Timestamp::MAX);
         let mut settlement = match next {
             Next::Delivered => Settlement::Delivered { references: seen.reading.references, facts: seen.reading.facts },
             Next::Dead(reason) => Settlement::Dead { reason, facts: seen.reading.facts },

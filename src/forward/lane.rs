@@ -3,6 +3,7 @@
 //! Order of the questions: paused? certificate? held? room in hand? breaker open? anything due? may the
 //! breaker let it go? a permit? Only then a message is taken in hand ([`super::attempt`]).
 
+mod clock;
 mod operator;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -86,6 +87,8 @@ pub(super) struct Lane<O, M> {
     sign: Sign,
     /// Fixed point of the breaker's time.
     began: Instant,
+    /// The wall clock and one that does not leap, at the last look.
+    clocks: (Timestamp, Instant),
     /// `None` until the store said whether an operator paused the broker: nothing is sent before.
     paused: Option<Option<Option<String>>>,
     client: Result<BrokerClient, MaterialFault>,
@@ -122,6 +125,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
             changes: outbox.changes(),
             sign: Sign::new(&name, Arc::clone(&holds), clock.now()),
             began: Instant::now(),
+            clocks: (clock.now(), Instant::now()),
             paused: None,
             client: Err(MaterialFault { part: Part::Certificate, why: Why::Unreadable }),
             files_at: Instant::now(),
@@ -185,7 +189,7 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
 
     async fn step(&mut self) -> Pace {
         match &self.paused {
-            None => return self.ask_whether_paused().await,
+            None => return self.take_up().await,
             Some(Some(_)) => return Pace::Wait(None),
             Some(None) => {}
         }
@@ -232,6 +236,9 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
     /// Fills `ready` with what is due, or says what to wait for.
     async fn look(&mut self) -> Result<(), Pace> {
         self.changes.borrow_and_update();
+        if self.watch_clock().await.is_err() {
+            return Err(self.held("store", STORE_HOLD));
+        }
         let (at, now) = (Instant::now(), self.clock.now());
         let room = usize::try_from(self.config.max_in_flight).unwrap_or(usize::MAX).saturating_sub(self.tasks.len());
         let busy: HashSet<MessageId> = self.in_hand.values().map(|hand| hand.message_id).collect();
@@ -364,21 +371,6 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
         self.ready.clear();
         if self.hold.as_ref().is_none_or(|hold| hold.until < until) {
             self.hold = Some(Hold { reason, until });
-        }
-        Pace::Again
-    }
-
-    async fn ask_whether_paused(&mut self) -> Pace {
-        if let Some(hold) = &self.hold
-            && Instant::now() < hold.until
-        {
-            return Pace::Wait(Some(hold.until));
-        }
-        match self.outbox.paused(&self.name).await {
-            Ok(paused) => self.paused = Some(paused),
-            Err(_) => {
-                self.held("store", STORE_HOLD);
-            }
         }
         Pace::Again
     }

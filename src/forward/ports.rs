@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::domain::fact::Fact;
 use crate::domain::ids::MessageId;
 use crate::domain::time::Timestamp;
-use crate::store::{AttemptRecord, OutboxRow, Settlement, StoreError};
+use crate::store::{AttemptRecord, BrokerHold, OutboxRow, Settlement, StoreError};
 
 /// The outbox of the store. Every change is durable when its future is done.
 pub trait Outbox: Send + Sync + 'static {
@@ -52,6 +52,15 @@ pub trait Outbox: Send + Sync + 'static {
 
     /// Whether a broker is paused, and the operator's reason.
     fn paused(&self, broker: &str) -> impl Future<Output = Result<Option<Option<String>>, StoreError>> + Send;
+
+    /// Keeps over restarts that a broker wants to be left alone.
+    fn hold(&self, broker: &str, hold: BrokerHold) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The last wish of a broker to be left alone.
+    fn held(&self, broker: &str) -> impl Future<Output = Result<Option<BrokerHold>, StoreError>> + Send;
+
+    /// Makes due now what is due later than `farthest`, which no delay reaches.
+    fn rein_in(&self, broker: &str, farthest: Timestamp, now: Timestamp) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
     /// Changes whenever there may be new work.
     fn changes(&self) -> watch::Receiver<u64>;

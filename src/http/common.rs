@@ -65,7 +65,7 @@ pub fn traceparent_of(request: &HttpRequest) -> Option<String> {
 /// Passes on what the handler gives.
 pub async fn around(request: ServiceRequest, next: Next<impl MessageBody>) -> Result<ServiceResponse<impl MessageBody>, Error> {
     let conversation = conversation_of(request.request());
-    let draining = request.app_data::<web::Data<Draining>>().is_some_and(|draining| draining.is_on());
+    let draining = request.app_data::<web::Data<Draining>>().cloned();
     let mut response = next.call(request).await?;
     let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&conversation.to_string()) {
@@ -75,7 +75,8 @@ pub async fn around(request: ServiceRequest, next: Next<impl MessageBody>) -> Re
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
     headers.insert(HeaderName::from_static("x-content-type-options"), HeaderValue::from_static("nosniff"));
-    if draining {
+    // Asked when the answer is there: a request that was under way at the signal ends its connection too.
+    if draining.is_some_and(|draining| draining.is_on()) {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
         response.response_mut().head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     }

@@ -1,47 +1,20 @@
 //! A sound declaration to its filings: route, map now, and the exact bytes of the answer.
 
 use bytes::Bytes;
-use sha2::{Digest, Sha256};
 
 use super::routing::Choice;
 use super::{Filed, Intake, Sound, Submission};
-use crate::catalog::Channel;
+use crate::catalog::{Channel, Made, NoVerdict, Work};
 use crate::domain::answer::{Answer, FilingView};
 use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::fact::ReferenceKind;
-use crate::domain::fault::{self, Fault, Faults};
-use crate::domain::ids::{self, ConversationId, DeclarationId, FilingId, MessageId};
+use crate::domain::fault::{Fault, Faults};
+use crate::domain::ids::{DeclarationId, FilingId};
+use crate::domain::intent::Waits;
 use crate::domain::merge::FilingState;
 use crate::domain::time::Timestamp;
 use crate::error::{ApiError, Code};
-use crate::mapping::{Conversion, Input, MessageContext};
-use crate::store::{NewFiling, NewMessage};
-
-/// What messages are rendered with, besides the declaration.
-pub(super) struct Occasion {
-    /// Counter of the next LRN.
-    pub counter: u16,
-    /// The request's conversation.
-    pub conversation_id: ConversationId,
-    /// Now.
-    pub now: Timestamp,
-}
-
-/// A message before its commit.
-pub(super) struct Made {
-    /// Name of its template.
-    pub template: String,
-    /// Its id.
-    pub message_id: MessageId,
-    /// Our reference.
-    pub lrn: String,
-    /// The exact bytes.
-    pub body: Bytes,
-    /// What was shortened.
-    pub warnings: Vec<Fault>,
-    /// The rates that were used.
-    pub conversions: Vec<Conversion>,
-}
+use crate::store::NewFiling;
 
 /// A choice with its channel: what everything of a filing is made with.
 #[derive(Clone, Copy)]
@@ -50,6 +23,14 @@ pub(super) struct Way<'w> {
     pub sound: &'w Sound,
     pub choice: &'w Choice<'w>,
     pub channel: &'w Channel,
+    pub now: Timestamp,
+}
+
+/// What a way gives: messages to send, or the declaration that waits for its transport, and its faults.
+pub(super) struct Tried {
+    pub made: Vec<Made>,
+    pub waits: bool,
+    pub faults: Vec<Fault>,
 }
 
 impl Intake {
@@ -62,16 +43,16 @@ impl Intake {
         let mut warnings = sound.warnings.clone();
         let mut faults = Faults::default();
         let (mut filings, mut views) = (Vec::with_capacity(choices.len()), Vec::with_capacity(choices.len()));
-        let mut occasion = Occasion { counter: first, conversation_id: submission.conversation_id, now };
+        let mut counter = first;
         for choice in &choices {
             let Some(channel) = catalog.channel(choice.broker) else {
                 return Err(ApiError::new(Code::MappingUnavailable).retry_after(30));
             };
-            let (made, found) = Way { submission, sound, choice, channel }.messages(&mut occasion).await?;
-            found.into_iter().for_each(|fault| faults.push_once(fault));
-            warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
-            let filing = new_filing(choice, channel, made);
-            views.push(queued_view(&filing, choice, now));
+            let tried = Way { submission, sound, choice, channel, now }.messages(&mut counter).await?;
+            tried.faults.into_iter().for_each(|fault| faults.push_once(fault));
+            warnings.extend(tried.made.iter().flat_map(|made| made.warnings.iter().cloned()));
+            let filing = new_filing(choice, tried.made, tried.waits);
+            views.push(view(&filing, choice, now));
             filings.push(filing);
         }
         if !faults.is_empty() {
@@ -93,86 +74,65 @@ impl Intake {
 }
 
 impl Way<'_> {
-    /// Makes the messages in the order in which they are sent, each with its own id and reference; all faults of
-    /// all of them.
+    /// Makes the messages of the declaration. One that lacks what its consignment brings is tried all the same, and
+    /// only what is then to come is no fault.
     ///
     /// # Errors
     /// When a schema gives no verdict: that is no fault of the sender.
-    pub(super) async fn messages(self, occasion: &mut Occasion) -> Result<(Vec<Made>, Vec<Fault>), ApiError> {
-        let (mut messages, mut faults) = (Vec::new(), Vec::new());
-        let mapping = &self.channel.mapping;
-        for template in mapping.messages(MessageKind::Declaration) {
-            let Some(lrn) = ids::lrn(self.sound.declaration.item_id, self.sound.declaration.posted_on(), occasion.counter) else {
-                faults.push(Fault::new("", fault::OUT_OF_RANGE, "no local reference number is left for this item"));
-                break;
-            };
-            let message_id = MessageId::new();
-            let input = self.input(&lrn, message_id, occasion);
-            let rendered = match mapping.render_message(template, &input) {
-                Ok(Some(rendered)) => rendered,
-                Ok(None) => continue,
-                Err(found) => {
-                    faults.extend(found);
-                    continue;
-                }
-            };
-            let body = Bytes::from(rendered.bytes);
-            faults.extend(super::schema::faults(self.channel, template, &input, body.clone()).await?);
-            occasion.counter = occasion.counter.saturating_add(1);
-            let (warnings, conversions) = (rendered.warnings, rendered.conversions);
-            messages.push(Made { template: template.to_owned(), message_id, lrn, body, warnings, conversions });
-        }
-        if messages.is_empty() && faults.is_empty() {
-            faults.push(Fault::new("", fault::MAPPING_VALUE, "the broker's format has no message for this declaration"));
-        }
-        Ok((messages, faults))
-    }
-
-    fn input<'i>(&'i self, lrn: &'i str, id: MessageId, occasion: &Occasion) -> Input<'i> {
-        Input {
+    pub(super) async fn messages(self, counter: &mut u16) -> Result<Tried, ApiError> {
+        let work = Work {
+            kind: MessageKind::Declaration,
             declaration: &self.sound.declaration,
-            settings: &self.channel.settings,
-            message: MessageContext { lrn, id, conversation_id: occasion.conversation_id, created_at: occasion.now },
+            previous: None,
             mrn: None,
             reason: None,
-            previous: None,
             post: self.submission.post.context(),
             broker: self.choice.broker,
+            conversation_id: self.submission.conversation_id,
+            now: self.now,
+        };
+        let (made, faults) = self.channel.make(&work, counter).await.map_err(no_verdict)?;
+        let lacking = self.channel.lacking(&self.sound.declaration);
+        if lacking.is_empty() {
+            return Ok(Tried { made, waits: false, faults });
         }
+        Ok(Tried { made: Vec::new(), waits: true, faults: without_late(faults, &lacking) })
     }
 }
 
-fn new_filing(choice: &Choice<'_>, channel: &Channel, made: Vec<Made>) -> NewFiling {
-    let message = |made: Made| NewMessage {
-        message_id: made.message_id,
-        kind: MessageKind::Declaration,
-        content_type: channel.mapping.manifest.transport.content_type.clone(),
-        body_hash: Sha256::digest(&made.body).into(),
-        body: made.body,
-        mapping: channel.mapping.name.clone(),
-        mapping_version: channel.mapping.version.clone(),
-        conversions: (!made.conversions.is_empty()).then(|| serde_json::to_string(&made.conversions).ok()).flatten(),
-        lrn: made.lrn,
-    };
+/// A validator without a verdict, as its client is told.
+pub(super) fn no_verdict(_: NoVerdict) -> ApiError {
+    ApiError::new(Code::MappingUnavailable).retry_after(30)
+}
+
+/// Faults but those of fields that are to come with the consignment. What a schema says of an incomplete message is
+/// held against the complete one.
+pub(super) fn without_late(faults: Vec<Fault>, lacking: &[String]) -> Vec<Fault> {
+    let is_late = |fault: &Fault| fault.code == crate::domain::fault::MAPPING_SCHEMA || lacking.contains(&fault.pointer);
+    faults.into_iter().filter(|fault| !is_late(fault)).collect()
+}
+
+fn new_filing(choice: &Choice<'_>, made: Vec<Made>, waits: bool) -> NewFiling {
     NewFiling {
         filing_id: FilingId::new(),
         track: choice.track,
         broker: choice.broker.to_owned(),
         rule: choice.rule,
         why: choice.why.to_owned(),
-        messages: made.into_iter().map(message).collect(),
+        messages: made.into_iter().map(|made| made.message).collect(),
+        waits,
     }
 }
 
-fn queued_view(filing: &NewFiling, choice: &Choice<'_>, now: Timestamp) -> FilingView {
+fn view(filing: &NewFiling, choice: &Choice<'_>, now: Timestamp) -> FilingView {
     FilingView {
         filing_id: filing.filing_id,
         track: choice.track,
         broker: choice.broker.to_owned(),
         rule: choice.rule,
         why: choice.why.to_owned(),
-        delivery: DeliveryState::Queued,
-        reason: None,
+        delivery: if filing.waits { DeliveryState::Waiting } else { DeliveryState::Queued },
+        reason: filing.waits.then(|| Waits::Transport.as_str().to_owned()),
         state: FilingState::new(choice.track, now),
         references: filing.messages.iter().map(|message| (ReferenceKind::Lrn, message.lrn.clone())).collect(),
     }

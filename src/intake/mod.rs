@@ -5,11 +5,12 @@
 //! the commit the declaration is never nowhere (promise P1). Nothing here touches the network, and
 //! nothing holds a lock while it waits for the commit.
 
+mod changing;
+mod consignment;
 mod filing;
 mod posts;
 mod preview;
 mod routing;
-mod schema;
 mod sighting;
 mod sound;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
+pub use consignment::{Arrival, Consignment};
 pub use posts::{PostProfile, Posts};
 pub use routing::{Router, RoutingFault};
 pub use sighting::Sighting;
@@ -29,6 +31,7 @@ use crate::domain::ids::{ConversationId, DeclarationId};
 use crate::domain::rules::IntakePolicy;
 use crate::domain::time::SharedClock;
 use crate::error::{ApiError, Code};
+use crate::fault_points;
 use crate::store::{Accepted, IdempotencyKey, NewDeclaration, Store};
 
 /// Tries to find a free local reference number before the sender is asked to come again.
@@ -76,6 +79,11 @@ impl Intake {
         Self { store, catalog, router, clock, policy, reuse_after_days }
     }
 
+    /// The brokers that want to be told of an arrival: their mappings have a presentation message.
+    pub fn presenting(&self) -> Vec<String> {
+        self.catalog.load().presenting()
+    }
+
     /// Takes one declaration: returns once it is durable.
     ///
     /// # Errors
@@ -117,7 +125,10 @@ impl Intake {
                 Err(error) => return self.replay_or(Some((item_id, posted_on, content_hash)), key, submission, error).await,
             };
             let answer = filed.answer.clone();
-            match self.store.accept(self.new_declaration(submission, sound, content_hash, key.clone(), filed)).await? {
+            fault_points::pass("intake.before_commit");
+            let accepted = self.store.accept(self.new_declaration(submission, sound, content_hash, key.clone(), filed)).await?;
+            fault_points::pass("intake.after_commit");
+            match accepted {
                 Accepted::LrnTaken => used = self.store.lrn_counter(item_id, posted_on).await?,
                 accepted => return accepted_or_conflict(accepted, answer),
             }

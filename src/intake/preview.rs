@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
-use super::filing::{Made, Occasion, Way};
+use super::filing::Way;
 use super::{Intake, Sound, Submission, sound};
+use crate::catalog::Made;
 use crate::domain::fact::Track;
 use crate::domain::fault::{Fault, Faults};
 use crate::error::{ApiError, Code};
@@ -34,6 +35,8 @@ pub struct PreviewFiling {
     pub mapping: String,
     /// Content type of the message.
     pub content_type: String,
+    /// Whether it would wait for its consignment; its messages are made when that closes.
+    pub waits: bool,
     /// The first message, when it could be made. Its id and number would be others.
     pub message: Option<String>,
     /// All messages in the order in which they would be sent.
@@ -84,26 +87,27 @@ impl Intake {
         };
         let catalog = self.catalog.load_full();
         let mut faults = Faults::default();
-        let mut occasion = Occasion { counter: 1, conversation_id: submission.conversation_id, now: self.clock.now() };
+        let (mut counter, now) = (1, self.clock.now());
         for choice in &choices {
             let Some(channel) = catalog.channel(choice.broker) else {
                 faults.push(Fault::new("", Code::MappingUnavailable.as_str(), Code::MappingUnavailable.meaning()));
                 continue;
             };
-            let (made, found) = Way { submission, sound, choice, channel }.messages(&mut occasion).await?;
-            found.into_iter().for_each(|fault| faults.push_once(fault));
-            preview.warnings.extend(made.iter().flat_map(|made| made.warnings.iter().cloned()));
+            let tried = Way { submission, sound, choice, channel, now }.messages(&mut counter).await?;
+            tried.faults.into_iter().for_each(|fault| faults.push_once(fault));
+            preview.warnings.extend(tried.made.iter().flat_map(|made| made.warnings.iter().cloned()));
             let shown = |made: Made| PreviewMessage {
                 template: format!("{}.xml", made.template),
-                content: String::from_utf8_lossy(&made.body).into_owned(),
+                content: String::from_utf8_lossy(&made.message.body).into_owned(),
             };
-            let messages: Vec<PreviewMessage> = made.into_iter().map(shown).collect();
+            let messages: Vec<PreviewMessage> = tried.made.into_iter().map(shown).collect();
             preview.filings.push(PreviewFiling {
                 track: choice.track,
                 broker: choice.broker.to_owned(),
                 route: PreviewRoute { rule: choice.rule, why: choice.why.to_owned() },
                 mapping: format!("{} {}", channel.mapping.name, channel.mapping.version),
                 content_type: channel.mapping.manifest.transport.content_type.clone(),
+                waits: tried.waits,
                 message: messages.first().map(|message| message.content.clone()),
                 messages,
             });

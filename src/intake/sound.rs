@@ -4,7 +4,7 @@ use crate::config;
 use crate::domain::declaration::{Category, Declaration};
 use crate::domain::fault::Fault;
 use crate::domain::ids::S10;
-use crate::domain::json;
+use crate::domain::json::{self, Json};
 use crate::domain::rules::{self, IntakePolicy};
 use crate::domain::time::Date;
 use crate::error::{ApiError, Code};
@@ -59,16 +59,30 @@ pub fn read(
     policy: &IntakePolicy,
     today: Date,
 ) -> Result<Result<Sound, Refused>, ApiError> {
-    let tree = json::parse(body)
-        .map_err(|malformed| ApiError::new(Code::MalformedJson).detail(format!("The body cannot be read: {malformed}.")))?;
-    let (declaration, mut faults, mut warnings) = Declaration::read_shape(&tree);
+    Ok(judge(&parse(body)?, post, router, policy, today))
+}
+
+/// Reads JSON.
+///
+/// # Errors
+/// Malformed JSON (400).
+pub fn parse(body: &[u8]) -> Result<Json<'_>, ApiError> {
+    json::parse(body).map_err(|malformed| ApiError::new(Code::MalformedJson).detail(format!("The body cannot be read: {malformed}.")))
+}
+
+/// Checks a declaration that was read.
+///
+/// # Errors
+/// A declaration with faults (422).
+pub fn judge(tree: &Json<'_>, post: &PostProfile, router: &Router, policy: &IntakePolicy, today: Date) -> Result<Sound, Refused> {
+    let (declaration, mut faults, mut warnings) = Declaration::read_shape(tree);
     let shape_is_sound = faults.is_empty();
     rules::check(&declaration, policy, &post.item_countries, today, &mut faults, &mut warnings);
     if let Some(fault) = router.wish_fault(&declaration, post) {
         faults.push_unless_covered(fault);
     }
     if faults.is_empty() {
-        return Ok(Ok(Sound { declaration, warnings }));
+        return Ok(Sound { declaration, warnings });
     }
     let known = shape_is_sound.then(|| (declaration.item_id, declaration.posted_on(), declaration.content_hash()));
     let count = faults.count();
@@ -77,5 +91,5 @@ pub fn read(
         if count == 1 { "" } else { "s" }
     );
     let error = ApiError::new(Code::InvalidDeclaration).detail(detail).errors(faults.into_vec());
-    Ok(Err(Refused { error, known }))
+    Err(Refused { error, known })
 }

@@ -4,9 +4,9 @@
 
 use super::options::RetentionReasons;
 use crate::domain::clearance::ClearanceStatus;
-use crate::domain::delivery::DeadReason;
+use crate::domain::delivery::{DeadReason, MessageKind};
 use crate::domain::event::{self, Event, Happening, Subject};
-use crate::domain::fact::{Fact, ReferenceKind, Status, Track};
+use crate::domain::fact::{AnswerResult, Fact, ReferenceKind, Status, Track};
 use crate::domain::ids::{DeclarationId, EventId, FilingId, S10};
 use crate::domain::merge::{self, Change, FilingState};
 use crate::domain::security::SecurityStatus;
@@ -31,6 +31,15 @@ pub(super) struct FilingRow {
 impl FilingRow {
     pub(super) fn status_word(&self) -> &'static str {
         self.state.status.as_str()
+    }
+
+    /// Whether the broker has the filing and customs has not decided anything about it.
+    pub(super) fn awaits_decision(&self) -> bool {
+        matches!(
+            self.state.status,
+            Status::Clearance(ClearanceStatus::Submitted | ClearanceStatus::Registered)
+                | Status::Security(SecurityStatus::Submitted | SecurityStatus::Registered)
+        )
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -88,6 +97,8 @@ pub(super) struct Applied {
     pub(super) changed: bool,
     /// Events, in order.
     pub(super) drafts: Vec<Draft>,
+    /// The additional message that customs did not accept.
+    pub(super) turned_down: Option<MessageKind>,
 }
 
 /// The fact of a delivery: the broker has the declaration.
@@ -105,7 +116,16 @@ pub(super) fn merge_fact(filing: &mut FilingRow, fact: &Fact, at: Timestamp, rea
     let changed = merged.state != filing.state;
     filing.state = merged.state;
     let drafts = merged.changes.iter().filter_map(|change| filing.draft(&Happening::Fact { fact, change }, at, reasons)).collect();
-    Applied { changed, drafts }
+    let turned_down = merged.changes.iter().find_map(|change| match change {
+        Change::Answered { kind, result: AnswerResult::Rejected } => Some(*kind),
+        _ => None,
+    });
+    Applied { changed, drafts, turned_down }
+}
+
+/// The event of a change that was made without merging.
+pub(super) fn told(filing: &FilingRow, fact: &Fact, change: &Change, at: Timestamp, reasons: &RetentionReasons) -> Option<Draft> {
+    filing.draft(&Happening::Fact { fact, change }, at, reasons)
 }
 
 /// The event of a message that was given up or refused. Reasons of a refusal come with the facts.
@@ -121,4 +141,9 @@ pub(super) fn delivery_ended(
         Some(fact) => filing.draft(&Happening::Fact { fact, change: &Change::Refused }, at, reasons),
         None => filing.draft(&Happening::Dead(reason), at, reasons),
     }
+}
+
+/// The event of a filing that customs has not answered in time.
+pub(super) fn overdue(filing: &FilingRow, at: Timestamp, reasons: &RetentionReasons) -> Option<Draft> {
+    filing.draft(&Happening::Overdue, at, reasons)
 }

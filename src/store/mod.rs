@@ -15,6 +15,7 @@ macro_rules! on {
 }
 
 mod apply;
+mod intents;
 mod mappings;
 mod options;
 mod road;
@@ -23,9 +24,11 @@ mod telling;
 mod told;
 mod types;
 mod view;
+mod wanted;
 
 use std::sync::Arc;
 
+pub use intents::*;
 pub use mappings::{KEPT_MAPPING_VERSIONS, KeptMapping, MappingVersion};
 pub use options::{OpenError, RetentionReasons, StoreOptions};
 pub use told::*;

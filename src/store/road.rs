@@ -1,12 +1,12 @@
 //! The steps of the road: intake, what a post sees of its own, the lanes, the notices.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use tokio::sync::watch;
 
 use super::{
-    Accepted, AttemptRecord, Backend, DeclarationView, IdempotencyKey, MessagesView, NewDeclaration, NewNotice, NoticeResult, NoticeRow,
-    OutboxRow, Reading, Settlement, Store, StoreError, Taken, TrackingEvent,
+    Accepted, AttemptRecord, Backend, BrokerHold, DeclarationView, IdempotencyKey, MessagesView, NewDeclaration, NewNotice, NoticeResult,
+    NoticeRow, OutboxRow, Reading, Settlement, Store, StoreError, Taken, TrackingEvent,
 };
 use crate::domain::ids::{DeclarationId, MessageId, NoticeId, S10};
 use crate::domain::time::{Date, Timestamp};
@@ -37,6 +37,14 @@ impl Store {
         content_hash: [u8; 32],
     ) -> Result<Option<Accepted>, StoreError> {
         on!(self, find_replay(post.to_owned(), key, item_id, posted_on, content_hash))
+    }
+
+    /// What a client's key was answered; [`Accepted::KeyReused`] for one of another body.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn find_key(&self, post: &str, key: IdempotencyKey) -> Result<Option<Accepted>, StoreError> {
+        on!(self, find_key(post.to_owned(), key))
     }
 
     /// The highest LRN counter used for an item so far, over all posts; 0 for a new one. The next message
@@ -83,13 +91,13 @@ impl Store {
         on!(self, messages(post.to_owned(), id, with_content))
     }
 
-    /// Keeps what the post saw of the newest posting of an item; `EMD` marks it as arrived. False when the
-    /// item is unknown.
+    /// Keeps what the post saw of the newest posting of an item; `EMD` marks it as arrived, and its filings at
+    /// the brokers `presenting` are to tell so. False when the item is unknown.
     ///
     /// # Errors
     /// When nothing can be committed.
-    pub async fn tracking(&self, post: &str, item_id: S10, event: TrackingEvent) -> Result<bool, StoreError> {
-        on!(self, tracking(post.to_owned(), item_id, event))
+    pub async fn tracking(&self, post: &str, item_id: S10, event: TrackingEvent, presenting: Vec<String>) -> Result<bool, StoreError> {
+        on!(self, tracking(post.to_owned(), item_id, event, presenting))
     }
 }
 
@@ -146,6 +154,30 @@ impl Store {
         on!(self, settle(message, attempt, settlement))
     }
 
+    /// Keeps that a broker wants to be left alone. Of two wishes the later end counts.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn hold(&self, broker: &str, hold: BrokerHold) -> Result<(), StoreError> {
+        on!(self, hold(broker.to_owned(), hold))
+    }
+
+    /// The last wish of a broker to be left alone, also when it is over.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn held(&self, broker: &str) -> Result<Option<BrokerHold>, StoreError> {
+        on!(self, held(broker.to_owned()))
+    }
+
+    /// Makes due now what is due later than `farthest`: no delay reaches so far, so the clock was put back. How many.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn rein_in(&self, broker: &str, farthest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        on!(self, rein_in(broker.to_owned(), farthest, now))
+    }
+
     /// At start, before any lane runs: what was being sent is in doubt, due at once. How many.
     ///
     /// # Errors
@@ -194,5 +226,34 @@ impl Store {
         match &self.backend {
             Backend::Sqlite(sqlite) => sqlite.signals().notices.subscribe(),
         }
+    }
+}
+
+/// Answers that customs owes.
+impl Store {
+    /// Since when the longest-waiting filing of a broker waits for customs' first decision. Those that the post was told of do
+    /// not count.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn awaited_since(&self, broker: &str) -> Result<Option<Timestamp>, StoreError> {
+        on!(self, awaited_since(broker.to_owned()))
+    }
+
+    /// Tells the post, once, of filings of a broker that wait since `since` or longer: at most `limit` of them in one commit. How
+    /// many.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn tell_overdue(&self, broker: &str, since: Timestamp, limit: u32, now: Timestamp) -> Result<usize, StoreError> {
+        on!(self, tell_overdue(broker.to_owned(), since, limit, now))
+    }
+
+    /// Filings per broker that were told to be overdue and still wait; brokers without any are left out.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn overdue(&self) -> Result<BTreeMap<String, u64>, StoreError> {
+        on!(self, overdue())
     }
 }

@@ -11,6 +11,8 @@ use crate::domain::ids::{ConversationId, DeclarationId, FilingId, MessageId, Not
 use crate::domain::time::{Date, Timestamp};
 use crate::error::{ApiError, Code};
 
+pub use crate::domain::message::Message as NewMessage;
+
 /// Why the store did not do what was asked. Nothing was made durable.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -102,31 +104,10 @@ pub struct NewFiling {
     pub rule: u32,
     /// Why that broker.
     pub why: String,
-    /// Its messages in order; several formats need several.
+    /// Its messages in order; several formats need several. None when it waits.
     pub messages: Vec<NewMessage>,
-}
-
-/// A message: one fixed set of bytes.
-#[derive(Debug, Clone)]
-pub struct NewMessage {
-    /// Its id, sent as `Idempotency-Key`.
-    pub message_id: MessageId,
-    /// What it asks.
-    pub kind: MessageKind,
-    /// Content type.
-    pub content_type: String,
-    /// The exact bytes.
-    pub body: Bytes,
-    /// SHA-256 of the bytes.
-    pub body_hash: [u8; 32],
-    /// Name of the mapping.
-    pub mapping: String,
-    /// Version of the mapping (declared + content hash).
-    pub mapping_version: String,
-    /// Our local reference number in it.
-    pub lrn: String,
-    /// The rates that its amounts were converted by, as JSON; `None` when none were.
-    pub conversions: Option<String>,
+    /// Whether it waits for its consignment: its messages are made when that closes.
+    pub waits: bool,
 }
 
 /// How the commit of a declaration went.
@@ -187,12 +168,23 @@ pub struct AttemptRecord {
     pub reply: Option<(String, Bytes)>,
     /// Version of the mapping that read the answer.
     pub mapping_version: Option<String>,
+    /// Until when the broker asked to be left alone; nothing is sent to it before, over restarts.
+    pub held_until: Option<Timestamp>,
+}
+
+/// A broker's wish to be left alone for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BrokerHold {
+    /// When it was uttered, by our clock.
+    pub at: Timestamp,
+    /// When it ends.
+    pub until: Timestamp,
 }
 
 impl AttemptRecord {
     /// An attempt that a decision or a fault of ours ended at this moment: nothing was answered.
     pub fn ours(at: Timestamp, outcome: &'static str) -> Self {
-        Self { started_at: at, finished_at: at, outcome, http_status: None, reply: None, mapping_version: None }
+        Self { started_at: at, finished_at: at, outcome, http_status: None, reply: None, mapping_version: None, held_until: None }
     }
 }
 

@@ -4,10 +4,13 @@
 
 use bytes::Bytes;
 
+use super::intents::IntentView;
 use super::types::NoticeResult;
+use crate::domain::answer::FilingView;
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::{ReferenceKind, Track};
 use crate::domain::ids::{ConversationId, DeclarationId, EventId, FilingId, MessageId, NoticeId, S10};
+use crate::domain::intent::Sent;
 use crate::domain::time::{Date, Timestamp};
 
 use crate::domain::merge::FilingState;
@@ -39,6 +42,10 @@ pub struct DeclarationView {
     pub filings: Vec<FilingRecord>,
     /// Its events so far, oldest first.
     pub history: Vec<HistoryEntry>,
+    /// What was asked for since, oldest first.
+    pub intents: Vec<IntentView>,
+    /// What its closed consignment says of the transport, as JSON.
+    pub transport: Option<String>,
 }
 
 /// A filing as it stands.
@@ -62,8 +69,29 @@ pub struct FilingRecord {
     pub delivery: DeliveryState,
     /// Why that message is dead.
     pub dead_reason: Option<DeadReason>,
+    /// What a filing without messages waits for.
+    pub waits_for: Option<String>,
+    /// Its messages in order, without status queries.
+    pub messages: Vec<Sent>,
     /// References, ours first.
     pub references: Vec<(ReferenceKind, String)>,
+}
+
+impl FilingRecord {
+    /// The filing as answers show it.
+    pub fn view(&self) -> FilingView {
+        FilingView {
+            filing_id: self.filing_id,
+            track: self.track,
+            broker: self.broker.clone(),
+            rule: self.rule,
+            why: self.why.clone(),
+            delivery: self.delivery,
+            reason: self.waits_for.clone().or_else(|| self.dead_reason.map(|reason| reason.as_str().to_owned())),
+            state: self.state.clone(),
+            references: self.references.clone(),
+        }
+    }
 }
 
 /// An event of a declaration, in short.

@@ -23,6 +23,7 @@ use super::ports::{Deliveries, DeliveryKey};
 use super::retry::{self, Verdict};
 use super::signature;
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::fault_points;
 use crate::metrics::WEBHOOK_DELIVERIES;
 use crate::net::webhook_client::{WebhookAnswer, WebhookClient};
 use crate::store::{DeliveryRow, DeliverySettlement};
@@ -156,7 +157,9 @@ impl<S: Deliveries, T: Transport> Dispatcher<S, T> {
         async move {
             let body = Bytes::from(row.json.clone());
             let headers = signature::headers(&row.secret, &row.event_id, clock.now(), &body);
+            fault_points::pass("tracking.before_post");
             let answer = transport.post(&row.url, headers, body).await;
+            fault_points::pass("tracking.after_post");
             let tries = row.attempts.saturating_add(1);
             let now = clock.now();
             let verdict = retry::judge(&answer, tries, now, fastrand::f64());

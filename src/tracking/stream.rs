@@ -5,7 +5,7 @@
 //! before the first event does not miss one. A comment every 15 s keeps proxies from closing it.
 //!
 //! Memory is bounded: one small page at a time, read when the client has taken the one before.
-//! The stream ends at shutdown, when the store cannot be read and when the client fell behind what
+//! The stream ends at shutdown (its last words are the id to go on from), when the store cannot be read and when the client fell behind what
 //! is kept; the client then comes back with its last id and is told by the status.
 
 use std::pin::Pin;
@@ -45,6 +45,7 @@ struct State<E> {
     signal: watch::Receiver<u64>,
     shutdown: CancellationToken,
     greeted: bool,
+    ended: bool,
     _place: OwnedSemaphorePermit,
 }
 
@@ -65,6 +66,7 @@ impl<E: Events> Feed<E> {
             signal,
             shutdown: self.shutdown.clone(),
             greeted: false,
+            ended: false,
             _place: place,
         };
         Ok(EventStream(Box::pin(futures_util::stream::unfold(state, next))))
@@ -81,7 +83,7 @@ async fn next<E: Events>(mut state: State<E>) -> Option<(Bytes, State<E>)> {
     tokio::pin!(heart_beat);
     loop {
         if state.shutdown.is_cancelled() {
-            return None;
+            return goodbye(state);
         }
         state.signal.borrow_and_update();
         let page = read(&*state.events, &state.post, Some(state.at), PAGE).await.ok()?;
@@ -92,11 +94,20 @@ async fn next<E: Events>(mut state: State<E>) -> Option<(Bytes, State<E>)> {
             return Some((chunk, state));
         }
         tokio::select! {
-            () = state.shutdown.cancelled() => return None,
+            () = state.shutdown.cancelled() => return goodbye(state),
             () = &mut heart_beat => return Some((Bytes::from_static(b": still here\n\n"), state)),
             changed = state.signal.changed() => changed.ok()?,
         }
     }
+}
+
+/// The last words of a stream that the process ends: where to go on. Also for a client that has seen no event on it.
+fn goodbye<E>(mut state: State<E>) -> Option<(Bytes, State<E>)> {
+    if std::mem::replace(&mut state.ended, true) {
+        return None;
+    }
+    let id = state.at.encode(&state.post);
+    Some((format!("id: {id}\n\n").into(), state))
 }
 
 #[derive(serde::Deserialize)]

@@ -376,6 +376,9 @@ async fn a_stream_starts_now_and_goes_on_where_it_broke() {
     }
     assert_eq!((events, chunks), (121, 4));
     stop.cancel();
+    let goodbye = soon(stream.next()).await.expect("last words");
+    let at = std::str::from_utf8(&goodbye).expect("text").strip_prefix("id: ").expect("an id").trim_end().to_owned();
+    assert!(feed.page("KRA", FeedQuery { after: Some(&at), limit: None, wait_s: None }).await.expect("where to go on").events.is_empty());
     assert!(soon(stream.next()).await.is_none());
     assert!(matches!(feed.stream("KRA", Some("x")).await.err(), Some(FeedError::BadCursor)));
 }

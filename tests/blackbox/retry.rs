@@ -41,6 +41,34 @@ async fn retry_after_holds_the_whole_broker() {
     same_message(&broker.about(&goods::item_id(1)));
 }
 
+/// The wish outlives a kill: a process that starts within it sends nothing, neither the message nor its neighbour.
+#[tokio::test]
+async fn retry_after_survives_a_kill() {
+    let (mut gateway, broker) = Gateway::with_broker("retry-after-kill", |_, turn: &Turn| match turn.of_all {
+        0 => busy(503, 4),
+        _ => Reply::Accept,
+    })
+    .await;
+    let first = gateway.korea.accepted(&goods::parcel(1)).await;
+    broker.wait_for(1).await;
+    let told = broker.ledger()[0].at;
+    until("the attempt on record", 10, async || {
+        let shown = gateway.korea.json(&format!("/v1/declarations/{first}/messages")).await;
+        shown.pointer("/messages/0/attempts/0").cloned()
+    })
+    .await;
+    gateway.kill();
+    gateway.launch().await;
+    let second = gateway.korea.accepted(&goods::parcel(2)).await;
+    let held = gateway.ops.json("/v1/brokers").await.to_string();
+    assert!(held.contains("retry_after") || told.elapsed() > Duration::from_secs(4), "{held}");
+    gateway.korea.wait_delivered(&first).await;
+    gateway.korea.wait_delivered(&second).await;
+    for post in &broker.ledger()[1..] {
+        assert!(post.at - told >= Duration::from_millis(3950), "sent {:?} after the refusal", post.at - told);
+    }
+}
+
 /// Everything that may be tried again is, under the same id with the same bytes, to a broker that drops repeats.
 #[tokio::test]
 async fn passing_faults_are_tried_again() {

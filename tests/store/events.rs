@@ -141,12 +141,12 @@ async fn an_arrival_marks_the_newest_posting() {
     let new = declaration(1);
     rig.accept(&new).await;
     let event = |name: &str, at| TrackingEvent { event: name.to_owned(), at: later(at), office: Some("GBLALA".to_owned()) };
-    assert!(!rig.store.tracking("JPA", item(1), event("EMD", 1)).await.expect("tell"));
-    assert!(rig.store.tracking(POST, item(1), event("EMC", 1)).await.expect("tell"));
+    assert!(!rig.store.tracking("JPA", item(1), event("EMD", 1), Vec::new()).await.expect("tell"));
+    assert!(rig.store.tracking(POST, item(1), event("EMC", 1), Vec::new()).await.expect("tell"));
     let arrived = async || rig.store.item(POST, item(1)).await.expect("read").expect("there").arrived_at;
     assert_eq!(arrived().await, None);
-    assert!(rig.store.tracking(POST, item(1), event("EMD", 5)).await.expect("tell"));
-    assert!(rig.store.tracking(POST, item(1), event("EMD", 9)).await.expect("tell"));
+    assert!(rig.store.tracking(POST, item(1), event("EMD", 5), Vec::new()).await.expect("tell"));
+    assert!(rig.store.tracking(POST, item(1), event("EMD", 9), Vec::new()).await.expect("tell"));
     assert_eq!(arrived().await, Some(later(5)));
     rig.end().await;
 }

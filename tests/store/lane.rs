@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use preclear::domain::delivery::{DeadReason, DeliveryState};
-use preclear::store::{BacklogRow, DeadLetterFilter, NewMessage, Settlement};
+use preclear::store::{AttemptRecord, BacklogRow, BrokerHold, DeadLetterFilter, NewMessage, Settlement};
 
 use crate::rig::{BROKER, Rig, attempt, day, declaration, declaration_on, delivered, later, message_of, start};
 
@@ -105,5 +105,42 @@ async fn a_pause_keeps_its_first_time_and_its_last_reason() {
     assert_eq!((paused[BROKER].since, paused[BROKER].reason.as_deref()), (start(), Some("maintenance")));
     rig.store.resume(BROKER).await.expect("resume");
     assert!(rig.store.paused().await.expect("read").is_empty());
+    rig.end().await;
+}
+
+/// The attempt and the wish are one commit: no restart can have the one without the other.
+#[tokio::test]
+async fn a_brokers_wish_to_be_left_alone_outlives_a_restart() {
+    let mut rig = Rig::new("hold").await;
+    let new = declaration(1);
+    rig.accept(&new).await;
+    assert_eq!(rig.store.held(BROKER).await.expect("read"), None);
+    rig.store.begin_attempt(message_of(&new), start()).await.expect("begin");
+    let told = AttemptRecord { held_until: Some(later(90)), ..attempt() };
+    let at = told.finished_at;
+    rig.store.settle(message_of(&new), told, Settlement::Retry { due_at: later(90), spent: false }).await.expect("settle");
+    rig.restart().await;
+    assert_eq!(rig.store.held(BROKER).await.expect("read"), Some(BrokerHold { at, until: later(90) }));
+    assert_eq!(rig.store.held("other-broker").await.expect("read"), None);
+    // Of two wishes the later end counts; after the clock was put back, the new one.
+    rig.store.hold(BROKER, BrokerHold { at: later(10), until: later(20) }).await.expect("hold");
+    assert_eq!(rig.store.held(BROKER).await.expect("read").map(|hold| hold.until), Some(later(90)));
+    let back = BrokerHold { at: later(-86_400), until: later(-86_340) };
+    rig.store.hold(BROKER, back).await.expect("hold");
+    assert_eq!(rig.store.held(BROKER).await.expect("read"), Some(back));
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn what_is_due_beyond_every_delay_is_due_now() {
+    let rig = Rig::new("rein-in").await;
+    let (near, far) = (declaration(1), declaration(2));
+    for (new, seconds) in [(&near, 3000), (&far, 86_400)] {
+        rig.accept(new).await;
+        rig.send(message_of(new), Settlement::Retry { due_at: later(seconds), spent: true }).await;
+    }
+    assert_eq!(rig.store.rein_in(BROKER, later(3600), start()).await.expect("rein in"), 1);
+    assert_eq!(rig.due_ids(start()).await, [message_of(&far)]);
+    assert_eq!(rig.due_ids(later(3000)).await.len(), 2);
     rig.end().await;
 }

@@ -4,7 +4,9 @@
 mod crash;
 mod events;
 mod intake;
+mod intents;
 mod lane;
 mod mappings;
 mod notices;
+mod overdue;
 mod rig;

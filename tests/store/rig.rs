@@ -113,6 +113,7 @@ pub fn attempt() -> AttemptRecord {
         outcome: "delivered",
         http_status: Some(202),
         reply: None,
+        held_until: None,
         mapping_version: None,
     }
 }
@@ -164,6 +165,7 @@ pub fn declaration_on(number: u32, posted_on: Date, messages: &[&str]) -> NewDec
         key: None,
         answer: Bytes::from(format!("{{\"declaration_id\":\"{declaration_id}\"}}")),
         filings: vec![NewFiling {
+            waits: false,
             filing_id,
             track: Track::Clearance,
             broker: BROKER.to_owned(),

@@ -28,11 +28,12 @@ use self::answer::{Failure, Seen, acknowledged, judge};
 use super::{Notices, keep};
 use crate::config::Broker;
 use crate::domain::delivery::TokenFault;
-use crate::domain::time::SharedClock;
+use crate::domain::time::{SharedClock, Timestamp};
 use crate::mapping::{MAX_NOTICE_BYTES, Mapping, Poll};
 use crate::metrics::{POLL_LAST_SUCCESS, POLLS};
 use crate::net::client::{Ask, Exchange, Method};
 use crate::net::line::Line;
+use crate::store::BrokerHold;
 
 /// Most bytes that are read of the answer to an acknowledgement.
 const MAX_ACKNOWLEDGED_BYTES: usize = 64 * 1024;
@@ -139,6 +140,7 @@ impl<S: Notices, M: PollRules, L: Questions> Poller<S, M, L> {
                     failures += 1;
                     if let Some(time) = failure.retry_after {
                         self.line.hold(time);
+                        self.keep_hold(time).await;
                     }
                     pause(self.every, self.longest, failures).max(failure.retry_after.unwrap_or_default())
                 }
@@ -147,6 +149,15 @@ impl<S: Notices, M: PollRules, L: Questions> Poller<S, M, L> {
                 () = shutdown.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
+        }
+    }
+
+    /// Keeps over a restart what the line only knows. Without it the broker is asked too early once.
+    async fn keep_hold(&self, time: Duration) {
+        let at = self.clock.now();
+        let hold = BrokerHold { at, until: at.checked_add(time).unwrap_or(Timestamp::MAX) };
+        if self.store.hold(&self.broker, hold).await.is_err() {
+            tracing::warn!(broker = %self.broker, "the broker's wish to be left alone could not be kept");
         }
     }
 

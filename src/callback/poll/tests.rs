@@ -125,6 +125,10 @@ impl Notices for Rig {
         Err(StoreError::Closing)
     }
 
+    async fn hold(&self, _: &str, _: crate::store::BrokerHold) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn notices_signal(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

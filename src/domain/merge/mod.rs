@@ -140,10 +140,10 @@ pub fn merge(state: &FilingState, fact: &Fact, received_at: Timestamp) -> Merged
         return Merged { state: next, changes: vec![Change::Refused], recorded: None };
     }
     if let Some(kind) = answered(state, fact) {
-        let result = fact.result.unwrap_or(if is_rejection(fact) { AnswerResult::Rejected } else { AnswerResult::Accepted });
+        let result = fact.result.unwrap_or(if fact.is_rejection() { AnswerResult::Rejected } else { AnswerResult::Accepted });
         next.unanswered.retain(|open| *open != kind);
         changes.push(Change::Answered { kind, result });
-        if is_rejection(fact) || fact.status.is_none() {
+        if fact.is_rejection() || fact.status.is_none() {
             bind_mrn(&mut next, fact);
             requirements(&mut next, fact, received_at, &mut changes);
             return Merged { state: next, changes, recorded: None };
@@ -163,10 +163,6 @@ pub fn merge(state: &FilingState, fact: &Fact, received_at: Timestamp) -> Merged
     Merged { state: next, changes, recorded }
 }
 
-fn is_rejection(fact: &Fact) -> bool {
-    matches!(fact.status, Some(Status::Clearance(C::Rejected) | Status::Security(S::Rejected)))
-}
-
 /// The additional message that a fact answers: the one it names, or, for a rejection that names
 /// none, whichever is unanswered; a rejection then never concerns the declaration itself.
 fn answered(state: &FilingState, fact: &Fact) -> Option<MessageKind> {
@@ -175,7 +171,7 @@ fn answered(state: &FilingState, fact: &Fact) -> Option<MessageKind> {
         Some(Answers::Cancellation) => Some(MessageKind::Cancellation),
         Some(Answers::Presentation) => Some(MessageKind::Presentation),
         Some(Answers::Any) => None,
-        None if is_rejection(fact) => None,
+        None if fact.is_rejection() => None,
         None => return None,
     };
     match named {
@@ -183,7 +179,7 @@ fn answered(state: &FilingState, fact: &Fact) -> Option<MessageKind> {
         None => state.unanswered.first().copied(),
     }
     // A word that only registers the additional message does not settle it.
-    .filter(|_| fact.result.is_some() || is_rejection(fact))
+    .filter(|_| fact.result.is_some() || fact.is_rejection())
 }
 
 /// The first notice that names an authority reference binds it.
@@ -217,15 +213,19 @@ fn apply_status(state: &mut FilingState, fact: &Fact, received_at: Timestamp) ->
 /// A new authority reference opens a new cycle; one of an earlier cycle, or one issued before the
 /// present cycle's word, comes too late.
 fn enters_new_cycle(state: &mut FilingState, fact: &Fact) -> Result<bool, Recorded> {
+    if fact.mrn.as_ref().is_some_and(|mrn| state.past_mrns.contains(mrn)) {
+        return Err(Recorded::EarlierCycle);
+    }
     let (Some(mrn), Some(present)) = (&fact.mrn, &state.mrn) else { return Ok(false) };
     if mrn == present {
         return Ok(false);
     }
     let before = matches!((fact.occurred_at, state.authority_at), (Some(at), Some(present)) if at < present);
-    if before && !state.past_mrns.contains(mrn) {
+    if before {
         state.past_mrns.push(mrn.clone());
+        return Err(Recorded::EarlierCycle);
     }
-    if state.past_mrns.contains(mrn) { Err(Recorded::EarlierCycle) } else { Ok(true) }
+    Ok(true)
 }
 
 /// Whether a status may follow the present one within a cycle.

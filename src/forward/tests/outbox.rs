@@ -10,7 +10,7 @@ use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::time::{Clock, SystemClock, Timestamp};
 use crate::forward::Outbox;
-use crate::store::{AttemptRecord, OutboxRow, Settlement, StoreError};
+use crate::store::{AttemptRecord, BrokerHold, OutboxRow, Settlement, StoreError};
 
 pub(super) const TRACE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
@@ -28,6 +28,7 @@ pub(super) struct Inner {
     pub(super) rows: BTreeMap<MessageId, Row>,
     pub(super) paused: Option<Option<String>>,
     pub(super) hastened: usize,
+    pub(super) held: Option<BrokerHold>,
     /// Calls of `settle` that fail first.
     pub(super) failures: usize,
 }
@@ -171,6 +172,22 @@ impl Outbox for TestOutbox {
 
     async fn paused(&self, _: &str) -> Result<Option<Option<String>>, StoreError> {
         Ok(self.with(|inner| inner.paused.clone()))
+    }
+
+    async fn hold(&self, _: &str, hold: BrokerHold) -> Result<(), StoreError> {
+        self.with(|inner| inner.held = Some(hold));
+        Ok(())
+    }
+
+    async fn held(&self, _: &str) -> Result<Option<BrokerHold>, StoreError> {
+        Ok(self.with(|inner| inner.held))
+    }
+
+    async fn rein_in(&self, _: &str, farthest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
+        Ok(self.with(|inner| {
+            let far = inner.rows.values_mut().filter(|row| may_send(row) && row.due_at > farthest);
+            far.map(|row| row.due_at = now).count()
+        }))
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

@@ -25,13 +25,13 @@ const NDJSON: &str = "application/x-ndjson";
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 const REPLAYED: &str = "idempotency-replayed";
 
-const KEY: Parameter =
+pub(super) const KEY: Parameter =
     Parameter::header("Idempotency-Key", Values::Text(257), "1 to 255 visible ASCII characters without blanks; quotes around it allowed.");
 const CONTENT: Parameter = Parameter::query("content", Values::OneOf(&["0", "1"]), "1 includes the bytes.");
 
 const DECLARATION: &[Content] = &[Content::json(schema::record::<Declaration>)];
-const STATUS: &[Content] = &[Content::json(schema::object)];
-const REPLAY_HEADER: &[(&str, &str)] = &[("Idempotency-Replayed", "`true`: the first answer again, byte for byte.")];
+pub(super) const STATUS: &[Content] = &[Content::json(schema::object)];
+pub(super) const REPLAY_HEADER: &[(&str, &str)] = &[("Idempotency-Replayed", "`true`: the first answer again, byte for byte.")];
 
 pub(super) const ROUTES: &[Route] = &[
     Route::new(Method::Post, "/v1/declarations", "Hand over a declaration", || web::to(declare))
@@ -90,7 +90,7 @@ async fn declare(request: HttpRequest, payload: Payload, state: Data<IntakeState
     answer(&request, outcome.await)
 }
 
-fn taken_answer(taken: Taken) -> HttpResponse {
+pub(super) fn taken_answer(taken: Taken) -> HttpResponse {
     let status = if taken.replayed { StatusCode::OK } else { StatusCode::ACCEPTED };
     let mut response = HttpResponse::build(status);
     response.content_type(JSON);
@@ -101,7 +101,7 @@ fn taken_answer(taken: Taken) -> HttpResponse {
 }
 
 /// Everything that is known of a request before its body is understood.
-async fn submission(request: &HttpRequest, payload: Payload, state: &IntakeState) -> Result<Submission, ApiError> {
+pub(super) async fn submission(request: &HttpRequest, payload: Payload, state: &IntakeState) -> Result<Submission, ApiError> {
     let post = state.authenticate(request)?;
     if state.draining.is_on() {
         return Err(ApiError::new(Code::Draining).retry_after(5));
@@ -113,7 +113,7 @@ async fn submission(request: &HttpRequest, payload: Payload, state: &IntakeState
 }
 
 /// The client's key: bare or quoted, as the IETF draft and older clients send it.
-fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
+pub(super) fn idempotency_key(request: &HttpRequest) -> Result<Option<String>, ApiError> {
     let mut values = request.headers().get_all(IDEMPOTENCY_KEY);
     let Some(value) = values.next() else { return Ok(None) };
     let bad = || {
@@ -180,6 +180,6 @@ async fn messages(request: HttpRequest, state: Data<IntakeState>) -> HttpRespons
 }
 
 /// The id in the path; what is no id is answered like an unknown one.
-fn declaration_id(request: &HttpRequest) -> Result<DeclarationId, ApiError> {
+pub(super) fn declaration_id(request: &HttpRequest) -> Result<DeclarationId, ApiError> {
     DeclarationId::parse(path_parameter(request, "declaration_id")).ok_or_else(|| Code::NotFound.into())
 }

@@ -63,7 +63,7 @@ async fn track(request: HttpRequest, payload: Payload, state: Data<IntakeState>)
             at: sighting.at.0,
             office: sighting.office.as_ref().map(ToString::to_string),
         };
-        let known = state.store.tracking(&post.code, item_id, event).await?;
+        let known = state.store.tracking(&post.code, item_id, event, state.intake.presenting()).await?;
         if !known {
             return Err(Code::NotFound.into());
         }

@@ -1,5 +1,7 @@
 //! The listener for posts: who asks, what is taken, and the table of its routes.
 
+mod changes;
+mod consignments;
 mod declarations;
 mod events;
 mod items;
@@ -52,7 +54,16 @@ const SMALL_BODY: BodyLimits = BodyLimits { max_bytes: 16 * 1024, timeout: Durat
 /// All routes of the intake listener, but those of the document itself.
 pub static TABLE: Table = Table {
     listener: Listener::Intake,
-    parts: &[declarations::ROUTES, items::ROUTES, events::ROUTES, subscriptions::ROUTES, super::openapi::ROUTES, super::docs_page::ROUTES],
+    parts: &[
+        declarations::ROUTES,
+        changes::ROUTES,
+        items::ROUTES,
+        consignments::ROUTES,
+        events::ROUTES,
+        subscriptions::ROUTES,
+        super::openapi::ROUTES,
+        super::docs_page::ROUTES,
+    ],
     always: &[Code::Internal],
     closed: &[Code::Unauthorized, Code::Forbidden],
 };

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use serde::Serialize;
 
-use crate::domain::answer::{Answer, FilingView, HistoryEntry};
+use crate::domain::answer::{Answer, ChangeJson, HistoryEntry};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fault::Fault;
 use crate::domain::ids::{FilingId, MessageId, NoticeId};
@@ -22,10 +22,11 @@ pub fn declaration(view: DeclarationView) -> String {
         posted_on: view.posted_on,
         version: view.version,
         conversation_id: view.conversation_id,
-        filings: view.filings.into_iter().map(filing).collect(),
+        filings: view.filings.iter().map(store::FilingRecord::view).collect(),
         warnings: warnings.into_iter().map(|w| Fault::new(w.pointer, w.code, w.detail)).collect(),
     };
-    answer.to_json_with_history(&history)
+    let changes: Vec<ChangeJson> = view.intents.iter().map(change).collect();
+    answer.to_json_with_history(&history, &changes)
 }
 
 #[derive(serde::Deserialize)]
@@ -44,17 +45,14 @@ fn history_entry(entry: &store::HistoryEntry) -> HistoryEntry {
     }
 }
 
-fn filing(record: store::FilingRecord) -> FilingView {
-    FilingView {
-        filing_id: record.filing_id,
-        track: record.track,
-        broker: record.broker,
-        rule: record.rule,
-        why: record.why,
-        delivery: record.delivery,
-        reason: record.dead_reason.map(|reason| reason.as_str().to_owned()),
-        state: record.state,
-        references: record.references,
+fn change(view: &store::IntentView) -> ChangeJson {
+    ChangeJson {
+        filing_id: view.filing_id,
+        kind: view.kind,
+        version: view.version,
+        state: view.state.clone(),
+        reason: view.why.clone(),
+        since: rfc3339(view.settled_at.unwrap_or(view.created_at)),
     }
 }
 

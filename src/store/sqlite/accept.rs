@@ -12,10 +12,10 @@ use super::job::{Fail, Tx};
 use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
-use super::{Sqlite, StoreError};
-use crate::domain::delivery::DeliveryState;
+use super::{Sqlite, StoreError, intents};
+use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::fact::ReferenceKind;
-use crate::domain::ids::S10;
+use crate::domain::ids::{ConversationId, DeclarationId, S10};
 use crate::domain::time::{Date, Timestamp};
 use crate::store::types::{Accepted, IdempotencyKey, NewDeclaration, NewFiling, NewMessage};
 
@@ -53,6 +53,11 @@ impl Sqlite {
             declaration.map(|id| answer(conn, &id, 1)).transpose()
         })
         .await
+    }
+
+    pub(in crate::store) async fn find_key(&self, post: String, key: IdempotencyKey) -> Result<Option<Accepted>, StoreError> {
+        let now = self.now();
+        self.read(move |conn| known_key(conn, &post, &key, now)).await
     }
 
     pub(in crate::store) async fn lrn_counter(&self, item_id: S10, posted_on: Date) -> Result<u16, StoreError> {
@@ -112,13 +117,13 @@ fn accept(tx: &Tx<'_>, new: &NewDeclaration, bodies: &Bodies) -> Result<Accepted
         insert_filing(tx, new, filing, &mut packed)?;
     }
     if let Some(key) = &new.key {
-        insert_key(tx, new, key, new.declaration_id.0.as_bytes())?;
+        insert_key(tx, &new.post, key, new.declaration_id, 1, new.received_at)?;
     }
     tx.wake(Wake::OUTBOX);
     Ok(Accepted::Stored)
 }
 
-fn known_key(conn: &Connection, post: &str, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Accepted>, Fail> {
+pub(super) fn known_key(conn: &Connection, post: &str, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Accepted>, Fail> {
     let sql = "SELECT body_hash, declaration_id, version FROM keys WHERE post = ?1 AND route = ?2 AND key = ?3 AND used_at >= ?4";
     let found = conn
         .prepare_cached(sql)?
@@ -149,7 +154,7 @@ fn known_item(tx: &Tx<'_>, new: &NewDeclaration) -> Result<Option<Accepted>, Fai
             return Ok(Some(Accepted::ItemConflict));
         }
         if let Some(key) = &new.key {
-            insert_key(tx, new, key, declaration)?;
+            insert_key(tx, &new.post, key, DeclarationId(uuid::Uuid::from_bytes(*declaration)), 1, new.received_at)?;
         }
         return answer(tx.conn, declaration, 1).map(Some);
     }
@@ -181,7 +186,7 @@ fn messages(new: &NewDeclaration) -> impl Iterator<Item = (&NewFiling, &NewMessa
 }
 
 /// The counter at the end of an LRN: two characters in base 36.
-fn lrn_counter(lrn: &str) -> u16 {
+pub(super) fn lrn_counter(lrn: &str) -> u16 {
     let tail = lrn.len().checked_sub(2).and_then(|start| lrn.get(start..));
     tail.and_then(|tail| u16::from_str_radix(tail, 36).ok()).unwrap_or(0)
 }
@@ -229,8 +234,17 @@ fn insert_filing<'b>(
             col::ms(new.received_at)
         ],
     )?;
+    if filing.waits {
+        waits_for_transport(tx, new, filing)?;
+    }
+    let sending = Sending {
+        broker: &filing.broker,
+        conversation_id: new.conversation_id,
+        traceparent: new.traceparent.as_deref(),
+        at: new.received_at,
+    };
     for ((place, message), body) in (0i64..).zip(&filing.messages).zip(packed) {
-        insert_message(tx, new, filing, message, body)?;
+        insert_message(tx, &sending, message, body)?;
         tx.run(
             "INSERT INTO message_filings (message_id, filing_id, declaration_id, place) VALUES (?1, ?2, ?3, ?4)",
             params![message.message_id.0.as_bytes(), filing.filing_id.0.as_bytes(), new.declaration_id.0.as_bytes(), place],
@@ -245,7 +259,35 @@ fn insert_filing<'b>(
     Ok(())
 }
 
-fn insert_message(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling, message: &NewMessage, body: &Packed) -> Result<(), Fail> {
+/// A declaration that is made when its consignment closes. Looked at once at once: it may be closed already.
+fn waits_for_transport(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling) -> Result<(), Fail> {
+    intents::insert(
+        tx,
+        &intents::Fresh {
+            declaration_id: new.declaration_id,
+            filing_id: filing.filing_id,
+            broker: &filing.broker,
+            kind: MessageKind::Declaration,
+            version: 1,
+            reason: None,
+            answer_id: None,
+            conversation_id: new.conversation_id,
+            traceparent: new.traceparent.as_deref(),
+            at: new.received_at,
+        },
+    )
+}
+
+/// What all messages of one commit have in common.
+pub(super) struct Sending<'a> {
+    pub(super) broker: &'a str,
+    pub(super) conversation_id: ConversationId,
+    pub(super) traceparent: Option<&'a str>,
+    pub(super) at: Timestamp,
+}
+
+/// Keeps a message and binds its LRN.
+pub(super) fn insert_message(tx: &Tx<'_>, sending: &Sending<'_>, message: &NewMessage, body: &Packed) -> Result<(), Fail> {
     let body_id = tx.keep(body)?;
     tx.run(
         "INSERT INTO messages (message_id, broker, kind, state, content_type, body_id, body_hash, mapping, mapping_version, lrn,
@@ -253,7 +295,7 @@ fn insert_message(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling, message
          VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
         params![
             message.message_id.0.as_bytes(),
-            filing.broker,
+            sending.broker,
             message.kind.as_str(),
             message.content_type,
             body_id,
@@ -261,20 +303,27 @@ fn insert_message(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling, message
             message.mapping,
             message.mapping_version,
             message.lrn,
-            new.conversation_id.0.as_bytes(),
-            new.traceparent,
-            col::ms(new.received_at),
+            sending.conversation_id.0.as_bytes(),
+            sending.traceparent,
+            col::ms(sending.at),
             message.conversions
         ],
     )?;
-    refs::bind(tx, &filing.broker, ReferenceKind::Lrn, &message.lrn, message.message_id, new.received_at)
+    refs::bind(tx, sending.broker, ReferenceKind::Lrn, &message.lrn, message.message_id, sending.at)
 }
 
-fn insert_key(tx: &Tx<'_>, new: &NewDeclaration, key: &IdempotencyKey, declaration: &[u8; 16]) -> Result<(), Fail> {
+pub(super) fn insert_key(
+    tx: &Tx<'_>,
+    post: &str,
+    key: &IdempotencyKey,
+    declaration: DeclarationId,
+    version: u32,
+    at: Timestamp,
+) -> Result<(), Fail> {
     // An expired key that is still there makes room for its successor, which stands at the end again.
     tx.run(
-        "INSERT OR REPLACE INTO keys (post, route, key, body_hash, declaration_id, version, used_at) VALUES (?1, ?2, ?3, ?4, ?5, 1, ?6)",
-        params![new.post, key.route, key.key, key.body_hash, declaration, col::ms(new.received_at)],
+        "INSERT OR REPLACE INTO keys (post, route, key, body_hash, declaration_id, version, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+        params![post, key.route, key.key, key.body_hash, declaration.0.as_bytes(), version, col::ms(at)],
     )?;
     Ok(())
 }

@@ -7,6 +7,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col::{self, ms};
+use super::intents::look;
 use super::job::{Fail, Told, Tx};
 use super::refs;
 use super::settle::MessageRow;
@@ -56,7 +57,8 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
     for mut filing in filings_of(tx, message.message_id)? {
         let mut moved = false;
         let track = filing.track;
-        for fact in facts.iter().filter(|fact| fact.track == track) {
+        let corrected = is_corrected(tx, message.message_id, filing.filing_id)?;
+        for fact in facts.iter().filter(|fact| fact.track == track && !(corrected && fact.is_rejection())) {
             moved |= merge_one(tx, policy, &mut filing, fact, at)?;
         }
         if message.kind == MessageKind::Declaration && message.state == DeliveryState::Delivered && all_declared(tx, filing.filing_id)? {
@@ -64,18 +66,47 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
         }
         if moved {
             save(tx, &filing)?;
+            look(tx, filing.filing_id)?;
         }
         changed |= moved;
     }
     Ok(changed)
 }
 
-fn merge_one(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
+/// Whether a corrected declaration has taken the place of this message's: a rejection of it comes too late.
+fn is_corrected(tx: &Tx<'_>, message: MessageId, filing: FilingId) -> Result<bool, Fail> {
+    let sql = "SELECT (SELECT cycle FROM message_filings WHERE message_id = ?1 AND filing_id = ?2)
+                      < (SELECT max(cycle) FROM message_filings WHERE filing_id = ?2)";
+    Ok(tx.row(sql, params![message.0.as_bytes(), filing.0.as_bytes()], |row| row.get::<_, Option<bool>>(0))?.flatten().unwrap_or(false))
+}
+
+pub(super) fn merge_one(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
+    let awaited = filing.awaits_decision();
     let change = apply::merge_fact(filing, fact, at, policy.retention_reasons(&filing.post));
     for draft in &change.drafts {
         append(tx, filing, draft, at)?;
     }
+    if awaited != filing.awaits_decision() {
+        tx.run(
+            "UPDATE filings SET awaited_since = ?3, overdue_at = NULL WHERE declaration_id = ?1 AND filing_id = ?2",
+            params![filing.declaration_id.0.as_bytes(), filing.filing_id.0.as_bytes(), (!awaited).then(|| ms(at))],
+        )?;
+    }
+    if let Some(kind) = change.turned_down {
+        turned_down(tx, filing.filing_id, kind)?;
+    }
     Ok(change.changed)
+}
+
+/// Customs did not accept an amendment: what it has is still the version before.
+fn turned_down(tx: &Tx<'_>, filing: FilingId, kind: MessageKind) -> Result<(), Fail> {
+    tx.run(
+        "UPDATE messages SET reason = 'not_accepted' WHERE message_id = (
+           SELECT m.message_id FROM message_filings f JOIN messages m ON m.message_id = f.message_id
+           WHERE f.filing_id = ?1 AND m.kind = ?2 AND m.state = 'delivered' ORDER BY f.place DESC LIMIT 1)",
+        params![filing.0.as_bytes(), kind.as_str()],
+    )?;
+    Ok(())
 }
 
 /// Tells every filing of a dead message that it is: refused, or given up.
@@ -97,35 +128,46 @@ pub(super) fn delivery_ended(
 
 /// The filings that a message covers, with all that their events tell.
 fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
-    let mut filings = tx.rows(
-        "SELECT d.post, d.declaration_id, d.item_id, d.posted_on, d.version, d.arrived_at, f.filing_id, f.track, f.broker, f.created_at, f.state
-         FROM message_filings m
-         JOIN filings f ON f.declaration_id = m.declaration_id AND f.filing_id = m.filing_id
-         JOIN declarations d ON d.declaration_id = m.declaration_id
-         WHERE m.message_id = ?1 ORDER BY m.filing_id",
+    let covered = tx.rows(
+        "SELECT declaration_id, filing_id FROM message_filings WHERE message_id = ?1 ORDER BY filing_id",
         [message.0.as_bytes()],
+        |row| Ok((DeclarationId(col::id(row, 0)?), FilingId(col::id(row, 1)?))),
+    )?;
+    let mut filings = Vec::with_capacity(covered.len());
+    for (declaration, filing) in covered {
+        filings.extend(load(tx, declaration, filing)?);
+    }
+    Ok(filings)
+}
+
+/// A filing with all that its events tell.
+pub(super) fn load(tx: &Tx<'_>, declaration: DeclarationId, filing: FilingId) -> Result<Option<FilingRow>, Fail> {
+    let found = tx.row(
+        "SELECT d.post, d.item_id, d.posted_on, d.version, d.arrived_at, f.track, f.broker, f.created_at, f.state
+         FROM filings f JOIN declarations d ON d.declaration_id = f.declaration_id
+         WHERE f.declaration_id = ?1 AND f.filing_id = ?2",
+        params![declaration.0.as_bytes(), filing.0.as_bytes()],
         |row| {
-            let (track, created_at) = (col::word(row, 7, Track::parse)?, col::at(row, 9)?);
+            let (track, created_at) = (col::word(row, 5, Track::parse)?, col::at(row, 7)?);
             Ok(FilingRow {
                 post: row.get(0)?,
-                declaration_id: DeclarationId(col::id(row, 1)?),
-                item_id: row.get(2)?,
-                posted_on: col::date(row, 3)?,
-                version: row.get(4)?,
-                arrived: row.get::<_, Option<i64>>(5)?.is_some(),
-                filing_id: FilingId(col::id(row, 6)?),
+                declaration_id: declaration,
+                item_id: row.get(1)?,
+                posted_on: col::date(row, 2)?,
+                version: row.get(3)?,
+                arrived: row.get::<_, Option<i64>>(4)?.is_some(),
+                filing_id: filing,
                 track,
-                broker: row.get(8)?,
+                broker: row.get(6)?,
                 created_at,
-                state: state(row, 10, track, created_at)?,
+                state: state(row, 8, track, created_at)?,
                 references: Vec::new(),
             })
         },
     )?;
-    for filing in &mut filings {
-        filing.references = references(tx.conn, filing.filing_id)?;
-    }
-    Ok(filings)
+    let Some(mut row) = found else { return Ok(None) };
+    row.references = references(tx.conn, filing)?;
+    Ok(Some(row))
 }
 
 /// A filing's merged state; that of a new one when nothing was merged yet.
@@ -163,7 +205,7 @@ fn all_declared(tx: &Tx<'_>, filing: FilingId) -> Result<bool, Fail> {
     Ok(open.is_none())
 }
 
-fn save(tx: &Tx<'_>, filing: &FilingRow) -> Result<(), Fail> {
+pub(super) fn save(tx: &Tx<'_>, filing: &FilingRow) -> Result<(), Fail> {
     let state = serde_json::to_string(&filing.state).map_err(|_| Fail::Fault("a filing's state cannot be written"))?;
     tx.run(
         "UPDATE filings SET status = ?3, state = ?4 WHERE declaration_id = ?1 AND filing_id = ?2",
@@ -179,7 +221,7 @@ fn save(tx: &Tx<'_>, filing: &FilingRow) -> Result<(), Fail> {
 }
 
 /// Writes an event at the end of its post's log and at the webhooks that want it.
-fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timestamp) -> Result<(), Fail> {
+pub(super) fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timestamp) -> Result<(), Fail> {
     let position: i64 = tx
         .row(
             "INSERT INTO logs (post, newest, oldest) VALUES (?1, 1, 1) ON CONFLICT (post) DO UPDATE SET newest = newest + 1 RETURNING newest",
@@ -207,7 +249,7 @@ fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timestamp) -> Resu
     )?;
     tx.tell(Told {
         track: filing.track,
-        status: draft.status.unwrap_or("delivery"),
+        status: draft.status.unwrap_or(if draft.event_type.ends_with(".overdue") { "overdue" } else { "delivery" }),
         broker: draft.decided.then(|| filing.broker.clone()),
         took: at.duration_since(filing.created_at).as_secs_f64(),
     });

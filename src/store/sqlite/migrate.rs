@@ -15,6 +15,8 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0001_start.sql"),
     include_str!("../../../migrations/sqlite/0002_conversions.sql"),
     include_str!("../../../migrations/sqlite/0003_mappings.sql"),
+    include_str!("../../../migrations/sqlite/0004_intents.sql"),
+    include_str!("../../../migrations/sqlite/0006_forward.sql"),
 ];
 
 /// Applies what is missing.

@@ -8,15 +8,20 @@
 mod accept;
 mod checkpoint;
 mod col;
+mod consignments;
 mod events;
 mod health;
+mod holds;
+mod intents;
 mod job;
 mod mappings;
 mod migrate;
 mod notices;
 mod ops;
 mod outbox;
+mod overdue;
 mod pack;
+mod prepared;
 mod reader;
 mod refs;
 mod settle;
@@ -50,6 +55,7 @@ use self::writer::Writer;
 use super::StoreError;
 use super::options::{OpenError, RetentionReasons, StoreOptions};
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::fault_points;
 
 /// Jobs beside intake that may wait for the writer; more wait for a place.
 const INNER_PLACES: usize = 4096;
@@ -202,8 +208,9 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
     // The log is copied by a thread of its own; the automatic copy is only for the case that it fails.
     // FULL: a commit is on the disk before it is answered. Foreign keys are off: every row is written by
     // the jobs here, and a check of each on the way in would cost more than it could find.
+    let synchronous = if fault_points::dangerous_no_fsync() { "OFF" } else { "FULL" };
     let pragmas: [(&str, &str); 6] = [
-        ("synchronous", "FULL"),
+        ("synchronous", synchronous),
         ("foreign_keys", "OFF"),
         ("temp_store", "MEMORY"),
         ("cache_size", "-65536"),
@@ -215,7 +222,7 @@ fn connect(path: &Path) -> Result<Connection, OpenError> {
         conn.execute_batch(&format!("PRAGMA {name} = {value}")).map_err(database)?;
     }
     let synchronous: i64 = conn.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(database)?;
-    if synchronous < 2 {
+    if synchronous < 2 && !fault_points::dangerous_no_fsync() {
         return Err(OpenError::NotDurable(synchronous));
     }
     conn.set_prepared_statement_cache_capacity(256);

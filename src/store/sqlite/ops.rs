@@ -149,7 +149,11 @@ fn oldest(conn: &Connection, broker: &str, state: DeliveryState) -> rusqlite::Re
             "SELECT m.created_at FROM outbox o JOIN messages m ON m.message_id = o.message_id
              WHERE o.broker = ?1 AND o.state = ?2 ORDER BY o.message_id LIMIT 1"
         }
-        DeliveryState::Waiting | DeliveryState::Sending | DeliveryState::InDoubt => {
+        // Nothing of it is a message yet.
+        DeliveryState::Waiting => {
+            "SELECT created_at FROM intents WHERE broker = ?1 AND state = 'waiting' AND state = ?2 ORDER BY created_at LIMIT 1"
+        }
+        DeliveryState::Sending | DeliveryState::InDoubt => {
             "SELECT m.created_at FROM outbox o JOIN messages m ON m.message_id = o.message_id
              WHERE o.broker = ?1 AND o.state = ?2 AND o.state <> 'queued' ORDER BY o.message_id LIMIT 1"
         }

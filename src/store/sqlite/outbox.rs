@@ -89,7 +89,7 @@ impl Sqlite {
             )?;
             tx.tally(&waiting.broker, Some(DeliveryState::Sending), Some(back));
             tx.wake(Wake::OUTBOX);
-            Ok(())
+            super::intents::look_by_message(tx, message)
         })
         .await
     }
@@ -193,7 +193,8 @@ fn recover(tx: &Tx<'_>, now: Timestamp) -> Result<usize, Fail> {
 pub(super) fn wake_followers(tx: &Tx<'_>, message: MessageId, now: Timestamp) -> Result<(), Fail> {
     let followers = tx.rows(
         "SELECT (SELECT later.message_id FROM message_filings later JOIN messages m ON m.message_id = later.message_id
-                 WHERE later.filing_id = own.filing_id AND later.place > own.place AND m.state NOT IN ('delivered', 'withdrawn')
+                 WHERE later.filing_id = own.filing_id AND later.place > own.place AND m.kind <> 'query'
+                   AND m.state NOT IN ('delivered', 'withdrawn')
                  ORDER BY later.place LIMIT 1)
          FROM message_filings own WHERE own.message_id = ?1",
         [message.0.as_bytes()],
@@ -208,7 +209,7 @@ pub(super) fn wake_followers(tx: &Tx<'_>, message: MessageId, now: Timestamp) ->
                  SELECT 1 FROM message_filings own
                  JOIN message_filings earlier ON earlier.filing_id = own.filing_id AND earlier.place < own.place
                  JOIN messages m ON m.message_id = earlier.message_id
-                 WHERE own.message_id = ?1 AND m.state NOT IN ('delivered', 'withdrawn'))",
+                 WHERE own.message_id = ?1 AND m.kind <> 'query' AND m.state NOT IN ('delivered', 'withdrawn'))",
             params![follower, ms(now)],
         )?;
         if woken > 0 {

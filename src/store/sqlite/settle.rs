@@ -11,12 +11,12 @@ use super::outbox::{self, Waiting};
 use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
-use super::{Policy, Sqlite, StoreError, events};
+use super::{Policy, Sqlite, StoreError, events, holds, intents};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::Fact;
 use crate::domain::ids::{MessageId, NoticeId};
 use crate::domain::time::Timestamp;
-use crate::store::types::{AttemptRecord, Settlement};
+use crate::store::types::{AttemptRecord, BrokerHold, Settlement};
 
 /// A message as far as settling it needs.
 pub(super) struct MessageRow {
@@ -72,6 +72,9 @@ fn settle(
     let at = attempt.finished_at;
     let spent = !matches!(settlement, Settlement::Retry { spent: false, .. });
     let number = record_attempt(tx, id, attempt, spent)?;
+    if let Some(until) = attempt.held_until {
+        holds::keep(tx, &row.broker, BrokerHold { at, until })?;
+    }
     let changed = match (waiting, settlement) {
         (Some(waiting), Settlement::Retry { due_at, spent }) => {
             // What was in doubt stays so: that this try was not taken says nothing of the one before.
@@ -200,11 +203,11 @@ fn requeue(
     )?;
     tx.tally(&row.broker, Some(waiting.state), Some(state));
     tx.wake(Wake::OUTBOX);
-    Ok(())
+    intents::look_by_message(tx, row.message_id)
 }
 
 /// Takes a message out of the outbox for good. `waiting` is none when it had left it before.
-fn leave(
+pub(super) fn leave(
     tx: &Tx<'_>,
     row: &MessageRow,
     waiting: Option<&Waiting>,
@@ -221,10 +224,10 @@ fn leave(
         params![row.message_id.0.as_bytes(), state.as_str(), reason.map(DeadReason::as_str), ms(at), attempts],
     )?;
     tx.tally(&row.broker, Some(waiting.map_or(row.state, |w| w.state)), Some(state));
-    if state == DeliveryState::Delivered {
+    if matches!(state, DeliveryState::Delivered | DeliveryState::Withdrawn) {
         outbox::wake_followers(tx, row.message_id, at)?;
     }
-    Ok(())
+    intents::look_by_message(tx, row.message_id)
 }
 
 /// A verdict proves that the broker has the message: it is delivered and not sent again. Given up as

@@ -1,4 +1,4 @@
-//! What wakes whom after a commit: lanes, the notice reader, feeds and streams, the webhook sender.
+//! What wakes whom after a commit: lanes, the notice reader, feeds and streams, the webhook sender, `prepare`.
 //!
 //! A signal says "look again", no more; it may come without need, never before the commit it is about.
 
@@ -13,6 +13,7 @@ impl Wake {
     pub(super) const NOTICES: Self = Self(2);
     pub(super) const EVENTS: Self = Self(4);
     pub(super) const DELIVERIES: Self = Self(8);
+    pub(super) const INTENTS: Self = Self(16);
 }
 
 impl std::ops::BitOr for Wake {
@@ -30,6 +31,7 @@ pub(in crate::store) struct Signals {
     pub(in crate::store) notices: watch::Sender<u64>,
     pub(in crate::store) events: watch::Sender<u64>,
     pub(in crate::store) deliveries: watch::Sender<u64>,
+    pub(in crate::store) intents: watch::Sender<u64>,
 }
 
 impl Signals {
@@ -39,6 +41,7 @@ impl Signals {
             (Wake::NOTICES, &self.notices),
             (Wake::EVENTS, &self.events),
             (Wake::DELIVERIES, &self.deliveries),
+            (Wake::INTENTS, &self.intents),
         ];
         for (one, sender) in all {
             if wake.0 & one.0 != 0 {

@@ -3,21 +3,30 @@
 use rusqlite::params;
 
 use super::col::ms;
+use super::consignments::arrive;
 use super::job::{Fail, Tx};
 use super::{Sqlite, StoreError};
-use crate::domain::ids::S10;
+use crate::domain::ids::{DeclarationId, S10};
+use crate::domain::time::Timestamp;
 use crate::store::told::TrackingEvent;
 
 /// EMSEVT: arrival at the inward office of exchange.
 const ARRIVAL: &str = "EMD";
 
 impl Sqlite {
-    pub(in crate::store) async fn tracking(&self, post: String, item_id: S10, event: TrackingEvent) -> Result<bool, StoreError> {
-        self.write(0, move |tx| record(tx, &post, item_id, &event)).await
+    pub(in crate::store) async fn tracking(
+        &self,
+        post: String,
+        item_id: S10,
+        event: TrackingEvent,
+        presenting: Vec<String>,
+    ) -> Result<bool, StoreError> {
+        let now = self.now();
+        self.write(0, move |tx| record(tx, &post, item_id, &event, &presenting, now)).await
     }
 }
 
-fn record(tx: &Tx<'_>, post: &str, item_id: S10, event: &TrackingEvent) -> Result<bool, Fail> {
+fn record(tx: &Tx<'_>, post: &str, item_id: S10, event: &TrackingEvent, presenting: &[String], now: Timestamp) -> Result<bool, Fail> {
     let newest = tx.row(
         "SELECT declaration_id FROM declarations WHERE item_id = ?1 AND post = ?2 ORDER BY posted_on DESC LIMIT 1",
         params![item_id.as_str(), post],
@@ -29,10 +38,7 @@ fn record(tx: &Tx<'_>, post: &str, item_id: S10, event: &TrackingEvent) -> Resul
         params![declaration, ms(event.at), event.event, event.office],
     )?;
     if event.event == ARRIVAL {
-        tx.run(
-            "UPDATE declarations SET arrived_at = coalesce(min(arrived_at, ?2), ?2) WHERE declaration_id = ?1",
-            params![declaration, ms(event.at)],
-        )?;
+        arrive(tx, DeclarationId(uuid::Uuid::from_bytes(declaration)), event.at, presenting, now)?;
     }
     Ok(true)
 }

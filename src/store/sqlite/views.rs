@@ -78,12 +78,16 @@ fn declaration(conn: &Connection, post: &str, id: DeclarationId) -> Result<Optio
                 arrived_at: col::maybe_at(row, 8)?,
                 filings: Vec::new(),
                 history: Vec::new(),
+                intents: Vec::new(),
+                transport: None,
             })
         })
         .optional()?;
     let Some(mut view) = found else { return Ok(None) };
     view.filings = filings(conn, id)?;
     view.history = history(conn, id)?;
+    view.intents = super::intents::of_declaration(conn, id)?;
+    view.transport = super::consignments::transport_of(conn, post, view.item_id, view.posted_on)?;
     Ok(Some(view))
 }
 
@@ -104,17 +108,21 @@ fn filings(conn: &Connection, id: DeclarationId) -> Result<Vec<FilingRecord>, Fa
                 state: state(row, 6, track, created_at)?,
                 delivery: DeliveryState::Waiting,
                 dead_reason: None,
+                waits_for: None,
+                messages: Vec::new(),
                 references: Vec::new(),
             })
         })?
         .collect::<Result<_, _>>()?;
     for filing in &mut filings {
         filing.references = references(conn, filing.filing_id)?;
+        filing.messages = super::intents::messages_of(conn, filing.filing_id)?;
+        filing.waits_for = super::intents::declaration_waits(conn, filing.filing_id)?;
         // The first that is not settled well stands for the filing; when all are, the last.
         let sql = "SELECT coalesce(o.state, m.state), m.reason FROM message_filings f
                    JOIN messages m ON m.message_id = f.message_id
                    LEFT JOIN outbox o ON o.broker = m.broker AND o.message_id = m.message_id
-                   WHERE f.filing_id = ?1
+                   WHERE f.filing_id = ?1 AND m.kind <> 'query'
                    ORDER BY m.state IN ('delivered', 'withdrawn'), CASE WHEN m.state IN ('delivered', 'withdrawn') THEN -f.place ELSE f.place END
                    LIMIT 1";
         let read = |row: &Row<'_>| Ok((col::word(row, 0, DeliveryState::parse)?, dead_reason(row, 1)?));

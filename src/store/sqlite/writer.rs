@@ -20,6 +20,7 @@ use super::health::Health;
 use super::job::{Job, Queue, Told, Tx};
 use super::signals::{Signals, Wake};
 use crate::domain::delivery::DeliveryState;
+use crate::fault_points;
 use crate::store::StoreError;
 
 /// A commit takes at most this many jobs,
@@ -106,10 +107,13 @@ impl Writer {
             Ok(batch) => batch,
             Err((jobs, error)) => return self.give_up(jobs, error),
         };
-        let committed = self.write_tally(&batch).and_then(|()| self.step("COMMIT"));
+        let tallied = self.write_tally(&batch);
+        fault_points::pass("store.before_commit");
+        let committed = tallied.and_then(|()| self.step("COMMIT"));
         if let Err(error) = committed {
             return self.give_up(batch.jobs, Some(error));
         }
+        fault_points::pass("store.after_commit");
         if batch.stood {
             self.health.set_failing(false);
         }

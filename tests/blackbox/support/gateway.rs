@@ -118,9 +118,14 @@ impl Gateway {
         child.wait().unwrap();
     }
 
+    /// The running process.
+    pub fn process_id(&self) -> u32 {
+        self.child.as_ref().expect("a running gateway").id()
+    }
+
     /// Asks it to end, as an init system does.
     pub fn terminate(&self) {
-        let id = self.child.as_ref().expect("a running gateway").id().to_string();
+        let id = self.process_id().to_string();
         assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
     }
 
