@@ -41,7 +41,8 @@ pub fn parcel(serial: u32, nonce: &str, posted_on: &str) -> Value {
 pub fn content_of_declaration(declaration: &Value) -> Content {
     let line = &declaration["contents"][0];
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let values = [&declaration["item_id"], &declaration["posted_on"], &declaration["gross_weight_g"], &line["description"], &line["quantity"]];
+    let values =
+        [&declaration["item_id"], &declaration["posted_on"], &declaration["gross_weight_g"], &line["description"], &line["quantity"]];
     let values: Vec<String> = values.into_iter().chain([&line["value"]["amount"]]).map(text).collect();
     values.join("|")
 }

@@ -4,8 +4,21 @@ use crate::clock;
 
 /// Statuses of a clearance in the order of their rank, by the product description.
 pub const RANKS: [&str; 15] = [
-    "pending", "submitted", "registered", "accepted", "documents_required", "duties_due", "held", "detained", "released", "cleared",
-    "rejected", "returned", "seized", "destroyed", "cancelled",
+    "pending",
+    "submitted",
+    "registered",
+    "accepted",
+    "documents_required",
+    "duties_due",
+    "held",
+    "detained",
+    "released",
+    "cleared",
+    "rejected",
+    "returned",
+    "seized",
+    "destroyed",
+    "cancelled",
 ];
 
 /// The place of a status in that order; none for a word that is no status.

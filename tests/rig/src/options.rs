@@ -35,7 +35,8 @@ pub struct Options {
 }
 
 /// How it is used.
-pub const USAGE: &str = "preclear-rig --bin PATH [--seed N] [--out DIR] SCENARIO [--short] [--require] [--times N] [--items N] [--seconds N] [--rate N] \
+pub const USAGE: &str =
+    "preclear-rig --bin PATH [--seed N] [--out DIR] SCENARIO [--short] [--require] [--times N] [--items N] [--seconds N] [--rate N] \
 [--only NAME] [--source DIR] [--durability-off]
 scenarios: kill points power away flaps callbacks rate idempotency disk-full fsync sigterm clock amend webhooks start planted short all";
 

@@ -93,7 +93,14 @@ impl Stage {
     /// Lets a sink hear of everything; tells the subscription's id.
     pub async fn subscribe(&self, sink: &Sink) -> Result<String> {
         let types: Vec<String> = crate::notice::RANKS.iter().skip(1).map(|status| format!("clearance.{status}")).collect();
-        let more = ["delivery.refused", "delivery.dead", "amendment.accepted", "amendment.rejected", "cancellation.rejected", "presentation.rejected"];
+        let more = [
+            "delivery.refused",
+            "delivery.dead",
+            "amendment.accepted",
+            "amendment.rejected",
+            "cancellation.rejected",
+            "presentation.rejected",
+        ];
         let types: Vec<&str> = types.iter().map(String::as_str).chain(more).collect();
         let answer = self.post.send("POST", "/v1/subscriptions", &json!({ "url": sink.url(), "types": types })).await;
         let answer = answer.map_err(|failure| failure.why).context("a subscription")?;
@@ -118,10 +125,16 @@ impl Stage {
 
     /// A GET that must work, with its JSON; tried again while the gateway says that it is busy.
     pub async fn json(client: &Client, path: &str) -> Result<Value> {
+        Stage::look(client, path).await?.with_context(|| format!("GET {path} is answered 404"))
+    }
+
+    /// The same where nothing may be there.
+    pub async fn look(client: &Client, path: &str) -> Result<Option<Value>> {
         let mut last = String::new();
         for _ in 0..20 {
             match client.get(path).await {
-                Ok(answer) if answer.status == 200 => return Ok(answer.json()),
+                Ok(answer) if answer.status == 200 => return Ok(Some(answer.json())),
+                Ok(answer) if answer.status == 404 => return Ok(None),
                 Ok(answer) => last = answer.status.to_string(),
                 Err(failure) => last = failure.why.to_string(),
             }

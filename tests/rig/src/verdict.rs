@@ -56,7 +56,18 @@ impl Verdict {
 
     /// Takes over the figures and breaches of a part, under its name.
     pub fn absorb(&mut self, name: &str, part: Verdict) {
-        self.count(name, Value::Object(part.counts));
+        self.count(name, Value::Object(part.counts.clone()));
+        self.blame(name, part);
+    }
+
+    /// The same with some of its figures only, when all of them were printed already.
+    pub fn absorb_some(&mut self, name: &str, part: Verdict, figures: &[&str]) {
+        let some = part.counts.iter().filter(|(figure, _)| figures.contains(&figure.as_str()));
+        self.count(name, Value::Object(some.map(|(figure, value)| (figure.clone(), value.clone())).collect()));
+        self.blame(name, part);
+    }
+
+    fn blame(&mut self, name: &str, part: Verdict) {
         for breach in part.breaches {
             self.breach(format!("{name}: {breach}"));
         }

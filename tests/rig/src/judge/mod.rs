@@ -71,7 +71,7 @@ fn sender(ledger: &BTreeMap<u32, Sent>, store_fails: bool, verdict: &mut Verdict
 /// Reads every acknowledged declaration, until it has ended or the time is over.
 async fn views(stage: &Stage, ledger: &BTreeMap<u32, Sent>, limit: Duration) -> Result<Views> {
     let mut ids: Vec<String> = ledger.values().filter(|sent| sent.acknowledged.is_some()).map(|sent| sent.declaration_id.clone()).collect();
-    let (began, mut views) = (Instant::now(), Views::new());
+    let (began, mut views, mut absent) = (Instant::now(), Views::new(), HashSet::new());
     loop {
         let mut readers = JoinSet::new();
         for part in ids.chunks(ids.len().div_ceil(8).max(1)) {
@@ -79,15 +79,21 @@ async fn views(stage: &Stage, ledger: &BTreeMap<u32, Sent>, limit: Duration) -> 
             readers.spawn(async move {
                 let mut read = Vec::new();
                 for id in part {
-                    read.push((id.clone(), Stage::json(&client, &format!("/v1/declarations/{id}")).await?));
+                    read.push((id.clone(), Stage::look(&client, &format!("/v1/declarations/{id}")).await?));
                 }
                 anyhow::Ok(read)
             });
         }
         for read in readers.join_all().await {
-            views.extend(read?);
+            for (id, view) in read? {
+                // What is unknown now has not just to be waited for.
+                match view {
+                    Some(view) => drop(views.insert(id, view)),
+                    None => drop(absent.insert(id)),
+                }
+            }
         }
-        ids.retain(|id| !views.get(id).is_some_and(has_ended));
+        ids.retain(|id| !absent.contains(id) && !views.get(id).is_some_and(has_ended));
         if ids.is_empty() || began.elapsed() > limit {
             return Ok(views);
         }
@@ -120,7 +126,9 @@ async fn ends(stage: &Stage, ledger: &BTreeMap<u32, Sent>, arrivals: &[Arrival],
         match view.map(delivery) {
             Some("dead") => {
                 dead += 1;
-                verdict.hold(listed.contains(sent.declaration_id.as_str()) || listed.len() >= 1000, || format!("P12: {serial} is dead and not listed"));
+                verdict.hold(listed.contains(sent.declaration_id.as_str()) || listed.len() >= 1000, || {
+                    format!("P12: {serial} is dead and not listed")
+                });
             }
             Some("delivered") if !at_broker.contains(sent.item.as_str()) => {
                 lost += 1;
@@ -206,7 +214,13 @@ mod tests {
 
     #[test]
     fn the_last_word_is_the_latest_then_the_highest() {
-        let told = |code, at, status| Told { item: String::new(), notice: Notice::new(code, "L", "M", at), statuses: vec![status], cut: 0, first: Instant::now() };
+        let told = |code, at, status| Told {
+            item: String::new(),
+            notice: Notice::new(code, "L", "M", at),
+            statuses: vec![status],
+            cut: 0,
+            first: Instant::now(),
+        };
         let (cleared, accepted, released) = (told("CLR", 5, 202), told("ACC", 6, 500), told("REL", 5, 202));
         assert_eq!(last_word(&[&cleared, &accepted, &released]), Some("cleared"));
         assert_eq!(last_word(&[&accepted]), None);

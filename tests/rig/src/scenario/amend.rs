@@ -78,7 +78,7 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     let load = stage.load(1, rate);
     let sender = tokio::spawn(load.clone().run(None));
     let done = Arc::new(AtomicBool::new(false));
-    let changer = tokio::spawn(changes(stage.post.clone(), load.clone(), done.clone()));
+    let follower = tokio::spawn(changes(stage.post.clone(), load.clone(), done.clone()));
     let (began, mut kills) = (Instant::now(), 0);
     while began.elapsed() < Duration::from_secs(seconds) {
         tokio::time::sleep(Duration::from_millis(stage.random.u64(300..options.pick(5000, 3000)))).await;
@@ -88,7 +88,7 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     load.stop();
     sender.await?;
     done.store(true, SeqCst);
-    let changes = changer.await?;
+    let changes = follower.await?;
     stage.settle(Duration::from_secs(60)).await;
     clear(&stage, &changes).await;
     let mut ledger = load.ledger();
@@ -137,8 +137,11 @@ async fn changes(client: crate::client::Client, load: Arc<Load>, done: Arc<Atomi
 
 /// Customs clear everything that was accepted and not taken back.
 async fn clear(stage: &Stage, changes: &[Change]) {
-    let cancelled: HashSet<String> =
-        changes.iter().filter(|change| change.wish == Wish::Cancel && change.is_taken()).map(|change| goods::item_id(change.serial)).collect();
+    let cancelled: HashSet<String> = changes
+        .iter()
+        .filter(|change| change.wish == Wish::Cancel && change.is_taken())
+        .map(|change| goods::item_id(change.serial))
+        .collect();
     let mut done = HashSet::new();
     for arrival in stage.broker.arrivals() {
         let accepted = arrival.kind == "Declaration" && arrival.reply.takes() && !cancelled.contains(&arrival.item);
@@ -172,16 +175,27 @@ fn order(arrivals: &[Arrival], verdict: &mut Verdict) {
             verdict.breach(format!("P3: an earlier amendment of {} came after a later one", arrival.item));
         }
     }
-    verdict.void_unless(["Declaration", "Amendment", "Cancellation", "Presentation"].iter().all(|kind| kinds.contains_key(kind)), "not every kind of message was sent");
+    verdict.void_unless(
+        ["Declaration", "Amendment", "Cancellation", "Presentation"].iter().all(|kind| kinds.contains_key(kind)),
+        "not every kind of message was sent",
+    );
     verdict.count("kinds", serde_json::json!(kinds));
     verdict.count("overtaken", overtaken);
 }
 
 /// I1 for wishes: what was acknowledged reached the broker in one form or another, or the post was told why not.
-async fn fulfilled(stage: &Stage, ledger: &BTreeMap<u32, crate::load::Sent>, changes: &[Change], arrivals: &[Arrival], verdict: &mut Verdict) -> Result<()> {
+async fn fulfilled(
+    stage: &Stage,
+    ledger: &BTreeMap<u32, crate::load::Sent>,
+    changes: &[Change],
+    arrivals: &[Arrival],
+    verdict: &mut Verdict,
+) -> Result<()> {
     let contents: HashSet<&str> = arrivals.iter().map(|arrival| arrival.content.as_str()).collect();
-    let cancelled: HashSet<&str> = arrivals.iter().filter(|arrival| arrival.kind == "Cancellation").map(|arrival| arrival.item.as_str()).collect();
-    let presented: HashSet<&str> = arrivals.iter().filter(|arrival| arrival.kind == "Presentation").map(|arrival| arrival.item.as_str()).collect();
+    let cancelled: HashSet<&str> =
+        arrivals.iter().filter(|arrival| arrival.kind == "Cancellation").map(|arrival| arrival.item.as_str()).collect();
+    let presented: HashSet<&str> =
+        arrivals.iter().filter(|arrival| arrival.kind == "Presentation").map(|arrival| arrival.item.as_str()).collect();
     let feed = stage.feed().await?;
     let told: HashSet<(&str, &str)> = feed.iter().filter_map(|event| Some((event["subject"].as_str()?, event["type"].as_str()?))).collect();
     let (mut statuses, mut unfulfilled) = (BTreeMap::<String, usize>::new(), 0);
@@ -195,10 +209,14 @@ async fn fulfilled(stage: &Stage, ledger: &BTreeMap<u32, crate::load::Sent>, cha
         let Some(sent) = ledger.get(&change.serial).filter(|_| change.is_taken()) else { continue };
         let item = sent.item.as_str();
         // A later change before anything was sent takes the place of an earlier one.
-        let overtaken = changes.iter().any(|other| other.serial == change.serial && other.is_taken() && other.wish != change.wish && !std::ptr::eq(other, change));
+        let overtaken = changes
+            .iter()
+            .any(|other| other.serial == change.serial && other.is_taken() && other.wish != change.wish && !std::ptr::eq(other, change));
         let fulfilled = match change.wish {
             Wish::Amend(_) => contents.contains(change.content.as_str()) || told.contains(&(item, "amendment.rejected")) || overtaken,
-            Wish::Cancel => cancelled.contains(item) || told.contains(&(item, "clearance.cancelled")) || told.contains(&(item, "cancellation.rejected")),
+            Wish::Cancel => {
+                cancelled.contains(item) || told.contains(&(item, "clearance.cancelled")) || told.contains(&(item, "cancellation.rejected"))
+            }
             Wish::Arrive => presented.contains(item) || told.contains(&(item, "presentation.rejected")),
         };
         if !fulfilled {

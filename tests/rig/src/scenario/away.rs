@@ -58,7 +58,8 @@ pub async fn run(options: &Options) -> Result<Verdict> {
         verdict.count(name, judge::round(value));
     }
     verdict.count("queued_at_return", queued);
-    verdict.count("first_send_after_return_s", drained.first().map_or(0.0, |first| judge::round(first.at.duration_since(back).as_secs_f64())));
+    verdict
+        .count("first_send_after_return_s", drained.first().map_or(0.0, |first| judge::round(first.at.duration_since(back).as_secs_f64())));
     verdict.count("most_in_a_second", most);
     verdict.hold(share >= 1.0, || format!("B4: {share:.4} of the declarations were acknowledged while the broker was away"));
     verdict.hold(away_p99 <= calm_p99 * 1.5 + 0.005, || format!("B4: p99 {away_p99:.4} s away, {calm_p99:.4} s calm"));

@@ -36,7 +36,9 @@ async fn early(options: &Options) -> Result<Verdict> {
         };
         Reply::CallFirst(then)
     };
-    let setup = Setup::default().broker("max_in_flight", "64").broker("breaker", "{ failure_share = 1.0, min_calls = 1000, window_s = 30, open_ms = 500 }");
+    let setup = Setup::default()
+        .broker("max_in_flight", "64")
+        .broker("breaker", "{ failure_share = 1.0, min_calls = 1000, window_s = 30, open_ms = 500 }");
     let stage = Stage::open(options, "callbacks-early", &setup, Conduct { script: Box::new(script), plan: Box::new(clears) }).await?;
     let load = stage.load(1, options.pick(20.0, 60.0));
     load.clone().run(Some(u32::try_from(count)?)).await;

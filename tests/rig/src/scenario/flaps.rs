@@ -27,7 +27,12 @@ pub async fn run(options: &Options) -> Result<Verdict> {
         let mut random = random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match random.bool() {
             true => FAULTS[0].1,
-            false => FAULTS.iter().skip(1).chain(&MORE).nth(random.usize(..FAULTS.len() - 1 + MORE.len())).map_or(FAULTS[0].1, |(_, reply)| *reply),
+            false => FAULTS
+                .iter()
+                .skip(1)
+                .chain(&MORE)
+                .nth(random.usize(..FAULTS.len() - 1 + MORE.len()))
+                .map_or(FAULTS[0].1, |(_, reply)| *reply),
         }
     };
     let conduct = Conduct { script: Box::new(script), plan: Box::new(clears) };

@@ -40,10 +40,9 @@ pub async fn run(options: &Options) -> Result<Verdict> {
         let nth = stage.random.u32(1..40);
         let before = load.ledger().values().map(|sent| sent.busy).sum::<u32>();
         let mut tracer = inject(stage.gateway.pid()?, nth, &log)?;
-        let came = Stage::until(Duration::from_secs(15), async || {
-            std::fs::read_to_string(&log).is_ok_and(|text| text.contains("(INJECTED)"))
-        })
-        .await;
+        let came =
+            Stage::until(Duration::from_secs(15), async || std::fs::read_to_string(&log).is_ok_and(|text| text.contains("(INJECTED)")))
+                .await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         injected += usize::from(came);
         refused += u32::from(load.ledger().values().map(|sent| sent.busy).sum::<u32>() > before);

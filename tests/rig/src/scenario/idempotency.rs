@@ -99,7 +99,8 @@ async fn at_once(stage: &Stage, declaration: &Value, verdict: &mut Verdict) -> R
     let of = |status| answers.iter().filter(|answer| answer.status == status).count();
     let (taken, replayed, in_flight) = (of(202), of(200), of(409));
     verdict.count("at_once_202_200_409", vec![taken, replayed, in_flight]);
-    verdict.hold(taken == 1 && taken + replayed + in_flight == AT_ONCE, || format!("at once: {taken} 202, {replayed} 200, {in_flight} 409"));
+    verdict
+        .hold(taken == 1 && taken + replayed + in_flight == AT_ONCE, || format!("at once: {taken} 202, {replayed} 200, {in_flight} 409"));
     let untold = answers.iter().filter(|answer| answer.status == 409 && header(&answer.headers, "retry-after").is_none()).count();
     verdict.hold(untold == 0, || "a key in flight is answered without Retry-After".into());
     let first = answers.iter().find(|answer| answer.status == 202);

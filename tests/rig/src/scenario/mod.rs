@@ -1,23 +1,23 @@
 //! The scenarios, by their names on the command line.
 
+mod amend;
 mod away;
 mod callbacks;
-mod amend;
-mod points;
-mod webhooks;
 mod clock;
 mod disk;
 mod disk_full;
-mod fsync;
-mod power;
-mod start;
-mod planted;
 mod faketime;
 mod flaps;
+mod fsync;
 mod idempotency;
 mod kill;
+mod planted;
+mod points;
+mod power;
 mod rate;
 mod sigterm;
+mod start;
+mod webhooks;
 
 use crate::options::Options;
 use crate::verdict::Verdict;
@@ -53,8 +53,21 @@ pub async fn run(name: &str, options: &Options) -> Result<Verdict> {
 const SHORT: [&str; 8] = ["kill", "points", "callbacks", "rate", "idempotency", "sigterm", "flaps", "amend"];
 /// Everything that runs against one binary, in the order of reliability.
 const ALL: [&str; 15] = [
-    "kill", "points", "power", "away", "flaps", "callbacks", "rate", "idempotency", "disk-full", "fsync", "sigterm", "clock", "amend",
-    "webhooks", "start",
+    "kill",
+    "points",
+    "power",
+    "away",
+    "flaps",
+    "callbacks",
+    "rate",
+    "idempotency",
+    "disk-full",
+    "fsync",
+    "sigterm",
+    "clock",
+    "amend",
+    "webhooks",
+    "start",
 ];
 
 /// One scenario after another, each with a line of its own; the whole passes when all do.

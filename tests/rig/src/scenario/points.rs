@@ -1,17 +1,21 @@
 //! Death at each named step: SIGKILL at the n-th pass of a point, twenty times each.
 
+use crate::broker::{Arrival, Conduct, Reply};
 use crate::changes::{Wish, change};
+use crate::clock;
 use crate::config::Setup;
 use crate::judge;
 use crate::load::Load;
+use crate::notice::{Notice, mrn_of};
 use crate::options::Options;
-use crate::stage::{Stage, willing};
+use crate::stage::Stage;
 use crate::verdict::Verdict;
 use anyhow::Result;
 use std::collections::HashSet;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::task::JoinSet;
 
 /// How long a point may take to be passed often enough, before the process is ended the gentle way, which passes more of them.
 const PASSED_WITHIN: Duration = Duration::from_secs(10);
@@ -39,15 +43,28 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     for name in names {
         let part = point(options, &name).await?;
         eprintln!("{}", part.line(&name, options.seed, 0.0));
-        verdict.absorb(&name, part);
+        verdict.absorb_some(&name, part, &["fired", "of"]);
     }
     Ok(verdict)
+}
+
+/// Customs that leave time for a change of mind: accepted or pre-lodged at once, cleared a while later.
+fn conduct() -> Conduct {
+    let plan = |arrival: &Arrival| {
+        let say = |pause, code| (Duration::from_millis(pause), Notice::new(code, &arrival.lrn, &mrn_of(&arrival.lrn), clock::seconds()));
+        match arrival.kind.as_str() {
+            "Declaration" => vec![say(10, if arrival.of_all % 2 == 0 { "REG" } else { "ACC" }), say(1500, "CLR")],
+            "Amendment" => vec![(Duration::from_millis(10), Notice::new("AMA", &arrival.lrn, &arrival.mrn, clock::seconds()))],
+            _ => vec![(Duration::from_millis(10), Notice::new("PRA", &arrival.lrn, &arrival.mrn, clock::seconds()))],
+        }
+    };
+    Conduct { script: Box::new(|_| Reply::Accept(Duration::from_millis(fastrand::u64(0..20)))), plan: Box::new(plan) }
 }
 
 async fn point(options: &Options, name: &str) -> Result<Verdict> {
     let times = options.times.unwrap_or(options.pick(20, 1));
     let setup = Setup { presentation: true, ..Setup::default() };
-    let mut stage = Stage::open(options, &format!("point-{}", name.replace(['/', ':'], "-")), &setup, willing(0..20)).await?;
+    let mut stage = Stage::open(options, &format!("point-{}", name.replace(['/', ':'], "-")), &setup, conduct()).await?;
     let load = stage.load(1, options.rate.unwrap_or(40.0));
     let sender = tokio::spawn(load.clone().run(None));
     let changer = tokio::spawn(restless(stage.post.clone(), load.clone()));
@@ -93,16 +110,18 @@ async fn point(options: &Options, name: &str) -> Result<Verdict> {
 
 const AMENDED: u32 = 5555;
 
-/// Changes every tenth declaration, so that the steps of changes are passed too; what is answered is not judged here.
+/// Changes three declarations in five, so that the steps of changes are passed too; what is answered is not judged here.
 async fn restless(client: crate::client::Client, load: Arc<Load>) {
-    let mut seen = HashSet::new();
+    let (mut seen, mut tasks) = (HashSet::new(), JoinSet::new());
     loop {
-        for (serial, sent) in load.ledger().into_iter().filter(|(serial, sent)| serial % 10 < 2 && sent.acknowledged.is_some()) {
+        for (serial, sent) in load.ledger().into_iter().filter(|(serial, sent)| serial % 5 < 3 && sent.acknowledged.is_some()) {
             if seen.insert(serial) {
-                let wish = if serial % 10 == 0 { Wish::Amend(AMENDED) } else { Wish::Arrive };
-                change(&client, &load, serial, &sent, wish).await;
+                let (client, load) = (client.clone(), load.clone());
+                let wish = if serial % 5 == 0 { Wish::Amend(AMENDED) } else { Wish::Arrive };
+                tasks.spawn(async move { change(&client, &load, serial, &sent, wish).await });
             }
         }
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        while tasks.try_join_next().is_some() {}
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -68,7 +68,13 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     let judged = judge::judge(&stage, &ledger, Duration::from_secs(120)).await?;
     let again = stage.broker.arrivals().iter().filter(|arrival| arrival.turn > 0).count();
     let count = |counter: &AtomicU32| counter.load(SeqCst);
-    for (name, value) in [("reset_on_kept", &seen.reset_kept), ("reset_on_new", &seen.reset_new), ("refused", &seen.refused), ("answered", &seen.answered), ("told_to_close", &seen.closes)] {
+    for (name, value) in [
+        ("reset_on_kept", &seen.reset_kept),
+        ("reset_on_new", &seen.reset_new),
+        ("refused", &seen.refused),
+        ("answered", &seen.answered),
+        ("told_to_close", &seen.closes),
+    ] {
         verdict.count(name, count(value));
     }
     verdict.count("stops", times);

@@ -3,12 +3,12 @@
 //! Declaring a million items takes hours, so one finished item is made by the front door and its rows are copied in the
 //! store by a script, with ids, references and positions of their own; the tables are those of `migrations/sqlite`.
 
+use crate::broker::{Conduct, Reply};
 use crate::config::Setup;
 use crate::judge;
+use crate::notice::{Notice, mrn_of};
 use crate::options::Options;
 use crate::scenario::disk::is_installed;
-use crate::broker::{Conduct, Reply};
-use crate::notice::{Notice, mrn_of};
 use crate::stage::Stage;
 use crate::verdict::Verdict;
 use anyhow::{Context, Result, bail};
@@ -21,8 +21,13 @@ const WITHIN: Duration = Duration::from_secs(2);
 
 /// As short a road as a finished item can have: accepted and cleared.
 fn conduct() -> Conduct {
-    let say = |code, arrival: &crate::broker::Arrival| (Duration::from_millis(50), Notice::new(code, &arrival.lrn, &mrn_of(&arrival.lrn), crate::clock::seconds()));
-    Conduct { script: Box::new(|_| Reply::Accept(Duration::ZERO)), plan: Box::new(move |arrival| vec![say("ACC", arrival), say("CLR", arrival)]) }
+    let say = |code, arrival: &crate::broker::Arrival| {
+        (Duration::from_millis(50), Notice::new(code, &arrival.lrn, &mrn_of(&arrival.lrn), crate::clock::seconds()))
+    };
+    Conduct {
+        script: Box::new(|_| Reply::Accept(Duration::ZERO)),
+        plan: Box::new(move |arrival| vec![say("ACC", arrival), say("CLR", arrival)]),
+    }
 }
 
 /// Fills the store, then measures starts.
@@ -53,7 +58,8 @@ pub async fn run(options: &Options) -> Result<Verdict> {
         let load = stage.load(u32::try_from(90_000_000 + turn)?, 1.0);
         let sender = tokio::spawn(load.clone().run(Some(1)));
         let came = Stage::until(Duration::from_secs(60), async || stage.broker.count() > before).await;
-        let arrived = stage.broker.arrivals().last().filter(|_| came).map(|arrival| arrival.at).context("nothing was sent after the start")?;
+        let arrived =
+            stage.broker.arrivals().last().filter(|_| came).map(|arrival| arrival.at).context("nothing was sent after the start")?;
         slowest_send = slowest_send.max(arrived.duration_since(began));
         sender.await?;
         stage.settle(Duration::from_secs(20)).await;

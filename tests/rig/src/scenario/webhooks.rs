@@ -10,8 +10,13 @@ use anyhow::Result;
 use std::collections::HashMap;
 use std::time::Duration;
 
-const MOODS: [(&str, Mood); 5] =
-    [("hang", Mood::Hang), ("500", Mood::Status(500)), ("410", Mood::Status(410)), ("redirect", Mood::Redirect), ("endless", Mood::Endless)];
+const MOODS: [(&str, Mood); 5] = [
+    ("hang", Mood::Hang),
+    ("500", Mood::Status(500)),
+    ("410", Mood::Status(410)),
+    ("redirect", Mood::Redirect),
+    ("endless", Mood::Endless),
+];
 /// What the kernel's buffers on both ends may hold of an answer that nobody reads.
 const BUFFERS: u64 = 16 << 20;
 
