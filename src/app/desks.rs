@@ -1,6 +1,8 @@
 //! The listeners' desks: the stations, the store and the lanes as the HTTP layer sees them.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -11,8 +13,10 @@ use crate::catalog::Listed;
 use crate::config::Config;
 use crate::forward::{LaneError, LaneState, LaneStatus, Lanes};
 use crate::http::callbacks::{IncomingNotice, NoticeAnswer, NoticeDesk};
-use crate::http::ops::source::{self, BreakerState, DeadFilter, Lane, LoadedMapping, OpsFault, OpsSource, ParkedState};
-use crate::store::{BacklogRow, DeadLetter, DeadLetterFilter, KeptMapping, NoticeResult, ParkedNotice, Store, StoreError};
+use crate::http::ops::source::{
+    self, BreakerState, DeadDeed, DeadFilter, DeadOrder, Lane, LoadedMapping, OpsFault, OpsSource, ParkedState,
+};
+use crate::store::{BacklogRow, DeadLetter, DeadLetterFilter, Handled, KeptMapping, NoticeResult, ParkedNotice, Replay, Store, StoreError};
 
 /// Where brokers hand in notices.
 pub(super) struct CallbackDesk(pub(super) Station<Store, ports::Catalogs>);
@@ -41,6 +45,14 @@ impl OpsDesk {
     }
 }
 
+impl OpsDesk {
+    /// Half of each broker's permits is for what is new, however much is replayed.
+    fn spacing(&self) -> BTreeMap<String, Duration> {
+        let spacing = |per_second: u64| Duration::from_secs(2).div_f64(u32::try_from(per_second.max(1)).unwrap_or(u32::MAX).into());
+        self.config.brokers.iter().map(|(name, broker)| (name.clone(), spacing(broker.rate.per_second))).collect()
+    }
+}
+
 impl OpsSource for OpsDesk {
     fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
         self.store.check().boxed()
@@ -51,8 +63,21 @@ impl OpsSource for OpsDesk {
     }
 
     fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
-        let filter = DeadLetterFilter { broker: filter.broker, reason: filter.reason, limit: filter.limit };
+        let filter = DeadLetterFilter { broker: filter.broker, reason: filter.reason, post: filter.post, limit: filter.limit };
         async move { self.store.dead_letters(filter).await }.boxed()
+    }
+
+    fn settle_dead(&self, order: DeadOrder) -> BoxFuture<'_, Result<Handled, StoreError>> {
+        async move {
+            if order.dry_run {
+                return Ok(Handled { matched: self.store.count_dead(order.selection).await?, done: 0 });
+            }
+            match order.deed {
+                DeadDeed::Purge => self.store.purge_dead(order.selection).await,
+                DeadDeed::Replay(mode) => self.store.replay_dead(order.selection, Replay { mode, spacing: self.spacing() }).await,
+            }
+        }
+        .boxed()
     }
 
     fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>> {

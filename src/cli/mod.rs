@@ -4,11 +4,13 @@
 
 pub mod certs;
 pub mod check;
+mod dead_letters;
 pub mod declare;
 pub mod demo;
 mod logging;
 pub mod mapping;
 pub mod openapi;
+mod operator;
 mod serve;
 mod sink;
 
@@ -42,6 +44,8 @@ enum Command {
     Sandbox(Box<SandboxArgs>),
     /// Make development certificates; tell what certificates are
     Certs(certs::CertsArgs),
+    /// List, replay and purge messages that were given up
+    DeadLetters(dead_letters::DeadLettersArgs),
     /// Print the OpenAPI 3.1 document
     Openapi(openapi::OpenapiArgs),
     /// List the places at which a test can kill the process
@@ -61,6 +65,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Mapping(args) => ExitCode::from(mapping::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())),
         Command::Sandbox(args) => crate::sandbox::run(*args),
         Command::Certs(args) => certs::run(&args),
+        Command::DeadLetters(args) => dead_letters::run(&args),
         Command::Openapi(args) => openapi::run(&args),
         #[cfg(feature = "fault-points")]
         Command::FaultPoints => fault_points(),

@@ -29,7 +29,7 @@ choice! {
         InDoubt = "in_doubt",
         /// Given up; a person has to act (reason `refused`, `exhausted`, `unresolved`).
         Dead = "dead",
-        /// Taken back before anything was sent.
+        /// Taken back before it was sent, or by an operator after it was given up.
         Withdrawn = "withdrawn",
     }
 }
@@ -67,7 +67,8 @@ impl DeliveryState {
     ///
     /// `sending` goes back to `queued` when nothing was taken. A verdict of customs proves that the
     /// broker has the message, whatever we thought of it; a technical refusal may come later in a
-    /// callback; a dead message lives again only through an operator; `withdrawn` is the end.
+    /// callback; a dead message lives again only through an operator, who may also take it back or have it made
+    /// anew; `withdrawn` is the end.
     pub const fn may_become(self, next: Self) -> bool {
         use DeliveryState::{Dead, Delivered, InDoubt, Queued, Sending, Waiting, Withdrawn};
         match self {
@@ -76,7 +77,7 @@ impl DeliveryState {
             Sending => matches!(next, Queued | Delivered | InDoubt | Dead),
             InDoubt => matches!(next, Sending | Delivered | Dead),
             Delivered => matches!(next, Dead),
-            Dead => matches!(next, Queued | Delivered),
+            Dead => matches!(next, Queued | Delivered | Withdrawn),
             Withdrawn => false,
         }
     }
@@ -378,7 +379,7 @@ mod tests {
             (DeliveryState::Sending, [0, 1, 0, 1, 1, 1, 0]),
             (DeliveryState::Delivered, [0, 0, 0, 0, 0, 1, 0]),
             (DeliveryState::InDoubt, [0, 0, 1, 1, 0, 1, 0]),
-            (DeliveryState::Dead, [0, 1, 0, 1, 0, 0, 0]),
+            (DeliveryState::Dead, [0, 1, 0, 1, 0, 0, 1]),
             (DeliveryState::Withdrawn, [0, 0, 0, 0, 0, 0, 0]),
         ];
         assert_eq!(table.len(), DeliveryState::ALL.len());

@@ -6,6 +6,7 @@
 //! it only carry values in and effects out.
 
 pub mod answer;
+pub mod audit;
 pub mod breaker;
 pub mod change;
 pub mod clearance;
@@ -23,6 +24,7 @@ pub mod json;
 pub mod masked;
 pub mod merge;
 pub mod message;
+pub mod operate;
 pub mod permit;
 pub mod record;
 pub mod retry;

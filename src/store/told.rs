@@ -118,7 +118,7 @@ pub struct DeadLetter {
     /// Why it is dead.
     pub reason: DeadReason,
     /// When it died.
-    pub since: String,
+    pub since: Timestamp,
     /// Attempts spent.
     pub attempts: u32,
     /// Last HTTP status.
@@ -155,6 +155,8 @@ pub struct DeadLetterFilter {
     pub broker: Option<String>,
     /// Only with this reason.
     pub reason: Option<DeadReason>,
+    /// Only of this post.
+    pub post: Option<String>,
     /// At most so many, newest first.
     pub limit: u32,
 }

@@ -17,6 +17,7 @@ mod callbacks;
 mod callbacks_unreadable;
 mod changes;
 mod crash;
+mod dead_letters;
 mod delivery;
 mod disk;
 mod drain;

@@ -9,4 +9,5 @@ mod lane;
 mod mappings;
 mod notices;
 mod overdue;
+mod replay;
 mod rig;

@@ -1,7 +1,7 @@
-//! The intake interface as a command sees it: requests with a key, answers with a bound.
+//! The gateway's interfaces as a command sees them: requests with a key, answers with a bound.
 //!
-//! Why it exists: `declare` and `demo` are clients of the published interface like anybody else's program; they share this
-//! small one and nothing with the gateway's own stations.
+//! Why it exists: `declare`, `demo` and the operators' commands are clients of the published interfaces like anybody else's
+//! program; they share this small one and nothing with the gateway's own stations.
 //!
 //! Invariants: every answer is read up to a bound and in a bounded time; redirects are not followed, for the key would go
 //! with them; the key is never shown.
@@ -73,12 +73,12 @@ impl Answer {
     }
 }
 
-/// A client of one intake interface under one key.
+/// A client of one interface under one key, or under none.
 #[derive(Clone)]
 pub(in crate::cli) struct Client {
     http: reqwest::Client,
     base: String,
-    authorization: HeaderValue,
+    authorization: Option<HeaderValue>,
 }
 
 impl Client {
@@ -87,17 +87,21 @@ impl Client {
     /// # Errors
     /// When address, key or CA are unusable.
     pub fn new(base: &str, key: &str, ca_pem: Option<&[u8]>) -> Result<Self, ClientFault> {
+        Self::open(base, Some(key), ca_pem)
+    }
+
+    /// The same where no key may be needed.
+    ///
+    /// # Errors
+    /// When address, key or CA are unusable.
+    pub fn open(base: &str, key: Option<&str>, ca_pem: Option<&[u8]>) -> Result<Self, ClientFault> {
         crate::pki::install_crypto_provider();
         let url = url::Url::parse(base).map_err(|_| ClientFault::Url)?;
         let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
         if !matches!(url.scheme(), "http" | "https") || !url.has_host() || !plain {
             return Err(ClientFault::Url);
         }
-        if key.is_empty() || key.len() > 512 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(ClientFault::Key);
-        }
-        let mut authorization = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| ClientFault::Key)?;
-        authorization.set_sensitive(true);
+        let authorization = key.map(bearer).transpose()?;
         let mut builder = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .connect_timeout(CONNECT_DEADLINE)
@@ -122,7 +126,7 @@ impl Client {
     /// # Errors
     /// When no whole answer came.
     pub async fn get(&self, path: &str) -> Result<Answer, NoAnswer> {
-        whole(self.http.get(format!("{}{path}", self.base)).header(AUTHORIZATION, self.authorization.clone()).send().await?).await
+        whole(self.authorized(self.http.get(format!("{}{path}", self.base))).send().await?).await
     }
 
     /// `POST` of a JSON body.
@@ -145,10 +149,26 @@ impl Client {
         Ok(Batch::Refused(whole(response).await?))
     }
 
+    fn authorized(&self, request: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.authorization {
+            Some(value) => request.header(AUTHORIZATION, value.clone()),
+            None => request,
+        }
+    }
+
     async fn send(&self, path: &str, media: &'static str, body: Bytes) -> reqwest::Result<reqwest::Response> {
-        let request = self.http.post(format!("{}{path}", self.base)).header(AUTHORIZATION, self.authorization.clone());
+        let request = self.authorized(self.http.post(format!("{}{path}", self.base)));
         request.header(CONTENT_TYPE, media).body(body).send().await
     }
+}
+
+fn bearer(key: &str) -> Result<HeaderValue, ClientFault> {
+    if key.is_empty() || key.len() > 512 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(ClientFault::Key);
+    }
+    let mut value = HeaderValue::try_from(format!("Bearer {key}")).map_err(|_| ClientFault::Key)?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// The answer to a batch.

@@ -252,7 +252,7 @@ impl Page {
                                 @if let Some(status) = letter.last_status { div.small { "HTTP " (status) } }
                             }
                             td.number { (letter.attempts) }
-                            td.number { (self.since(&letter.since)) }
+                            td.number { (self.since(&rfc3339(letter.since))) }
                         } } }
                     } }
                 }

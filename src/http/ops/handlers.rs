@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Serialize;
 
 use super::source::{DeadFilter, OpsFault, ParkedState};
-use super::views::{BrokerList, BrokerView, CertificateList, DeadLetterList, Health, MappingList, MappingView, NoticeList};
+use super::views::{BrokerList, BrokerView, CertificateList, DeadLetterList, DeadLetterView, Health, MappingList, MappingView, NoticeList};
 use super::{OpsState, gauges, table};
 use crate::domain::delivery::DeadReason;
 use crate::domain::fault::{self, Fault};
@@ -23,7 +23,7 @@ use crate::record;
 use crate::store::StoreError;
 
 /// Bounds of an order's body.
-const ORDER_LIMITS: BodyLimits = BodyLimits { max_bytes: 16 * 1024, timeout: Duration::from_secs(10) };
+pub(super) const ORDER_LIMITS: BodyLimits = BodyLimits { max_bytes: 16 * 1024, timeout: Duration::from_secs(10) };
 const FORM: &str = "application/x-www-form-urlencoded";
 /// Prometheus' text format.
 const METRICS_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -36,12 +36,12 @@ record! {
     }
 }
 
-fn json<T: Serialize>(value: &T) -> HttpResponse {
+pub(super) fn json<T: Serialize>(value: &T) -> HttpResponse {
     HttpResponse::Ok().json(value)
 }
 
 /// Routes without parameters refuse any.
-fn no_query(request: &HttpRequest) -> Result<(), ApiError> {
+pub(super) fn no_query(request: &HttpRequest) -> Result<(), ApiError> {
     Query::read(request, &[]).map(|_| ())
 }
 
@@ -99,10 +99,11 @@ pub(super) async fn dead_letters(request: HttpRequest, state: Data<OpsState>) ->
         let filter = DeadFilter {
             broker: query.text(&table::BROKER).map(str::to_owned),
             reason: query.text(&table::REASON).and_then(DeadReason::parse),
+            post: query.text(&table::POST).map(str::to_owned),
             limit: limit(&query),
         };
-        let found = state.source.dead_letters(filter).await?;
-        Ok(json(&DeadLetterList { dead_letters: found.into_iter().map(Into::into).collect() }))
+        let (found, now) = (state.source.dead_letters(filter).await?, state.now());
+        Ok(json(&DeadLetterList { dead_letters: found.into_iter().map(|letter| DeadLetterView::new(letter, now)).collect() }))
     };
     answer(&request, outcome.await)
 }
@@ -251,7 +252,7 @@ async fn done(request: &HttpRequest, state: &OpsState, broker: &str) -> Outcome 
     Ok(json(&view))
 }
 
-fn ops_error(error: OpsFault) -> ApiError {
+pub(super) fn ops_error(error: OpsFault) -> ApiError {
     match error {
         OpsFault::Store(error) => error.into(),
         OpsFault::Refused(faults) => {

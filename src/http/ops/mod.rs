@@ -2,13 +2,14 @@
 //!
 //! Promise P12: whatever is stuck is visible here with its age and its reason. Promise P10: no list repeats free text of
 //! a broker or a value of a declaration. Everything but the two health probes needs the operators' credentials where
-//! any are configured ([`auth`]). Replay of dead letters and the audit trail are not here yet.
+//! any are configured ([`auth`]).
 
 pub mod auth;
 mod certificates;
 pub mod dashboard;
 mod gauges;
 mod handlers;
+mod orders;
 pub mod source;
 mod table;
 #[cfg(test)]

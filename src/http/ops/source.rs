@@ -9,8 +9,9 @@ use futures_util::future::BoxFuture;
 use crate::catalog::MappingState;
 use crate::choice;
 use crate::domain::delivery::DeadReason;
+use crate::domain::operate::ReplayMode;
 use crate::domain::time::Timestamp;
-use crate::store::{BacklogRow, DeadLetter, KeptMapping, ParkedNotice, StoreError};
+use crate::store::{BacklogRow, DeadLetter, DeadSelection, Handled, KeptMapping, ParkedNotice, StoreError};
 
 choice! {
     /// What a broker's lane does.
@@ -86,8 +87,32 @@ pub struct DeadFilter {
     pub broker: Option<String>,
     /// Of one reason only.
     pub reason: Option<DeadReason>,
+    /// Of one post only.
+    pub post: Option<String>,
     /// At most so many, newest first.
     pub limit: u32,
+}
+
+/// What is to become of dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadDeed {
+    /// They live again.
+    Replay(ReplayMode),
+    /// They are taken back for good.
+    Purge,
+}
+
+/// An order about dead letters.
+#[derive(Debug, Clone)]
+pub struct DeadOrder {
+    /// Which.
+    pub selection: DeadSelection,
+    /// What is to become of them.
+    pub deed: DeadDeed,
+    /// Only count them.
+    pub dry_run: bool,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
 }
 
 /// A mapping that ought to be there.
@@ -128,6 +153,8 @@ pub trait OpsSource: Send + Sync + 'static {
     fn backlog(&self) -> BoxFuture<'_, Result<Vec<BacklogRow>, StoreError>>;
     /// Dead letters, newest first.
     fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
+    /// Carries out an order about dead letters, or counts whom it is about.
+    fn settle_dead(&self, order: DeadOrder) -> BoxFuture<'_, Result<Handled, StoreError>>;
     /// Parked notices, newest first.
     fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>>;
     /// Every configured broker's lane.

@@ -3,7 +3,7 @@
 use actix_web::web;
 
 use super::source::ParkedState;
-use super::{dashboard, handlers, views};
+use super::{dashboard, handlers, orders, views};
 use crate::domain::delivery::DeadReason;
 use crate::error::Code;
 use crate::http::routes::{Answer, Content, Listener, Method, Parameter, Route, Table, Values};
@@ -14,6 +14,7 @@ const MAX_ROWS: u64 = 1000;
 
 pub(super) const BROKER: Parameter = Parameter::query("broker", Values::Text(64), "Of one broker only.");
 pub(super) const REASON: Parameter = Parameter::query("reason", Values::OneOf(DeadReason::WORDS), "Of one reason only.");
+pub(super) const POST: Parameter = Parameter::query("post", Values::Text(64), "Of one post only.");
 pub(super) const LIMIT: Parameter =
     Parameter::query("limit", Values::Integer { min: 1, max: MAX_ROWS, default: 100 }, "At most so many, newest first.");
 pub(super) const STATE: Parameter =
@@ -21,7 +22,7 @@ pub(super) const STATE: Parameter =
 pub(super) const REFRESH: Parameter =
     Parameter::query("refresh", Values::Integer { min: 0, max: 3600, default: 10 }, "Seconds until the page loads itself anew; 0 never.");
 
-pub(super) const DEAD_LETTER_PARAMETERS: &[Parameter] = &[BROKER, REASON, LIMIT];
+pub(super) const DEAD_LETTER_PARAMETERS: &[Parameter] = &[BROKER, REASON, POST, LIMIT];
 pub(super) const NOTICE_PARAMETERS: &[Parameter] = &[STATE, LIMIT];
 pub(super) const PAGE_PARAMETERS: &[Parameter] = &[REFRESH];
 
@@ -48,7 +49,7 @@ const ORDER_REFUSALS: &[Code] = &[
 /// The operators' listener.
 pub static TABLE: Table = Table {
     listener: Listener::Ops,
-    parts: &[HEALTH, LISTS, ORDERS],
+    parts: &[HEALTH, LISTS, ORDERS, orders::ROUTES],
     always: &[Code::Internal],
     closed: &[Code::Unauthorized, Code::Forbidden],
 };

@@ -1,6 +1,7 @@
 //! The operators' routes against a stand-in for the rest of the gateway.
 
 mod mappings;
+mod orders;
 
 use std::sync::{LazyLock, Mutex};
 
@@ -19,10 +20,10 @@ use crate::config;
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::ids::{DeclarationId, MessageId, NoticeId};
 use crate::domain::time::{FixedClock, rfc3339};
-use crate::http::ops::source::{DeadFilter, Lane};
+use crate::http::ops::source::{DeadFilter, DeadOrder, Lane};
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::routes::Method;
-use crate::store::{BacklogRow, DeadLetter, KeptMapping, ParkedNotice, StoreError};
+use crate::store::{BacklogRow, DeadLetter, Handled, KeptMapping, ParkedNotice, StoreError};
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 const CONFIG: &str = r#"
@@ -66,6 +67,7 @@ struct StandIn {
     mappings_are_faulty: bool,
     paused: Mutex<Option<Option<String>>>,
     asked: Mutex<Vec<DeadFilter>>,
+    ordered: Mutex<Vec<DeadOrder>>,
 }
 
 fn at(text: &str) -> Timestamp {
@@ -106,11 +108,17 @@ impl OpsSource for StandIn {
             mapping: "hmrc-cds".into(),
             mapping_version: "1+old".into(),
             reason: DeadReason::Refused,
-            since: rfc3339(at("2026-11-22T09:00:00Z")),
+            since: at("2026-11-22T09:00:00Z"),
             attempts: 1,
             last_status: Some(422),
             last_outcome: Some("refused".into()),
         }])
+    }
+
+    fn settle_dead(&self, order: DeadOrder) -> BoxFuture<'_, Result<Handled, StoreError>> {
+        let handled = Handled { matched: 3, done: if order.dry_run { 0 } else { 2 } };
+        self.ordered.lock().expect("whole").push(order);
+        self.stored(handled)
     }
 
     fn parked_notices(&self, state: ParkedState, _: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>> {
@@ -241,7 +249,14 @@ async fn every_route_answers_what_its_row_says() {
         if route.path == "/v1/notices" {
             uri.push_str("?state=orphan");
         }
-        let seen = send(&bench, TestRequest::with_uri(&uri).method(method_of(route))).await;
+        let body = match route.path {
+            "/v1/dead-letters/replay" => r#"{"filter":{"reason":"refused"},"mode":"same_bytes"}"#,
+            "/v1/dead-letters/purge" => r#"{"filter":{"reason":"refused"},"reason":"done by hand"}"#,
+            _ => "",
+        };
+        let request = TestRequest::with_uri(&uri).method(method_of(route));
+        let request = if body.is_empty() { request } else { request.insert_header(("content-type", "application/json")).set_payload(body) };
+        let seen = send(&bench, request).await;
         let answer = route.answers.iter().find(|answer| answer.status == seen.status);
         let answer = answer.unwrap_or_else(|| panic!("{uri}: {} is not documented: {}", seen.status, seen.text));
         let media = seen.header("content-type").split(';').next().unwrap_or_default().to_owned();
@@ -263,8 +278,7 @@ async fn other_methods_and_paths_are_problems() {
     let seen = get(&bench, "/v1/brokers/uk-broker/pause").await;
     assert_eq!((seen.status, seen.header("allow")), (405, "POST"));
     assert_eq!(send(&bench, TestRequest::default().method(HttpMethod::HEAD).uri("/health/ready")).await.status, 200);
-    for path in ["/v1/events", "/v1/declarations", "/openapi.json", "/docs", "/v1/brokers/", "/v1/dead-letters/replay", "/v1/audit/verify"]
-    {
+    for path in ["/v1/events", "/v1/declarations", "/openapi.json", "/docs", "/v1/brokers/", "/v1/audit/nothing"] {
         assert_eq!(get(&bench, path).await.code(), "not_found", "{path}");
     }
     for path in ["/v1/brokers/nobody/pause", "/v1/brokers/nobody/resume", "/v1/brokers/nobody/reload-certificates"] {

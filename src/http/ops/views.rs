@@ -146,6 +146,8 @@ pub struct DeadLetterView {
     pub reason: &'static str,
     /// Since when.
     pub since: String,
+    /// For how long, in seconds.
+    pub age_seconds: u64,
     /// Attempts spent.
     pub attempts: u32,
     /// Last HTTP status.
@@ -154,8 +156,9 @@ pub struct DeadLetterView {
     pub last_outcome: Option<String>,
 }
 
-impl From<DeadLetter> for DeadLetterView {
-    fn from(letter: DeadLetter) -> Self {
+impl DeadLetterView {
+    /// As it stands at a moment.
+    pub fn new(letter: DeadLetter, now: Timestamp) -> Self {
         Self {
             message_id: letter.message_id.to_string(),
             broker: letter.broker,
@@ -166,7 +169,8 @@ impl From<DeadLetter> for DeadLetterView {
             mapping: letter.mapping,
             mapping_version: letter.mapping_version,
             reason: letter.reason.as_str(),
-            since: letter.since,
+            since: rfc3339(letter.since),
+            age_seconds: age_seconds(letter.since, now),
             attempts: letter.attempts,
             last_status: letter.last_status,
             last_outcome: letter.last_outcome,

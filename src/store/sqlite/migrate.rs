@@ -16,6 +16,7 @@ const STEPS: &[&str] = &[
     include_str!("../../../migrations/sqlite/0002_conversions.sql"),
     include_str!("../../../migrations/sqlite/0003_mappings.sql"),
     include_str!("../../../migrations/sqlite/0004_intents.sql"),
+    include_str!("../../../migrations/sqlite/0005_audit.sql"),
     include_str!("../../../migrations/sqlite/0006_forward.sql"),
 ];
 

@@ -24,6 +24,7 @@ mod pack;
 mod prepared;
 mod reader;
 mod refs;
+mod replay;
 mod settle;
 mod signals;
 #[cfg(test)]
@@ -70,6 +71,7 @@ pub(super) struct Sqlite {
     clock: SharedClock,
     policy: Arc<Policy>,
     turn: AtomicUsize,
+    paces: Mutex<replay::Paces>,
     writer: Mutex<Option<JoinHandle<()>>>,
     // Held as long as the store is open; the system gives it back even when the process is killed.
     _lock: File,
@@ -113,6 +115,7 @@ impl Sqlite {
             clock: options.clock,
             policy: Arc::new(Policy { retention_reasons: options.retention_reasons, none: RetentionReasons::new() }),
             turn: AtomicUsize::new(0),
+            paces: Mutex::default(),
             writer: Mutex::new(Some(writer)),
             _lock: lock,
         })

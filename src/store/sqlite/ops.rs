@@ -42,11 +42,11 @@ impl Sqlite {
                  FROM messages m
                  JOIN declarations d ON d.declaration_id =
                       (SELECT f.declaration_id FROM message_filings f WHERE f.message_id = m.message_id ORDER BY f.filing_id LIMIT 1)
-                 WHERE m.state = 'dead' AND (?1 IS NULL OR m.broker = ?1) AND (?2 IS NULL OR m.reason = ?2)
-                 ORDER BY m.settled_at DESC LIMIT ?3",
+                 WHERE m.state = 'dead' AND (?1 IS NULL OR m.broker = ?1) AND (?2 IS NULL OR m.reason = ?2) AND (?3 IS NULL OR d.post = ?3)
+                 ORDER BY m.settled_at DESC LIMIT ?4",
             )?;
             let reason = filter.reason.map(DeadReason::as_str);
-            let rows = statement.query_map(params![filter.broker, reason, i64::from(filter.limit)], |row| {
+            let rows = statement.query_map(params![filter.broker, reason, filter.post, i64::from(filter.limit)], |row| {
                 Ok(DeadLetter {
                     message_id: MessageId(col::id(row, 0)?),
                     broker: row.get(1)?,
@@ -55,7 +55,7 @@ impl Sqlite {
                     item_id: row.get(4)?,
                     kind: col::word(row, 5, MessageKind::parse)?,
                     reason: col::word(row, 6, DeadReason::parse)?,
-                    since: rfc3339(col::at(row, 7)?),
+                    since: col::at(row, 7)?,
                     attempts: row.get(8)?,
                     last_status: row.get(9)?,
                     last_outcome: row.get(10)?,

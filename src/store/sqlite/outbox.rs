@@ -68,10 +68,15 @@ impl Sqlite {
             // A verdict may have settled it since the lane looked.
             let due = |w: &Waiting| matches!(w.state, DeliveryState::Queued | DeliveryState::InDoubt);
             let Some(waiting) = waiting(tx, message)?.filter(due) else { return Ok(None) };
-            tx.run(
-                "UPDATE outbox SET was = state, state = 'sending', begun_at = ?3 WHERE broker = ?1 AND message_id = ?2",
+            // An earlier message of its filing may live again since then.
+            let begun = tx.run(
+                "UPDATE outbox SET was = state, state = 'sending', begun_at = ?3
+                 WHERE broker = ?1 AND message_id = ?2 AND due_at IS NOT NULL",
                 params![waiting.broker, message.0.as_bytes(), ms(now)],
             )?;
+            if begun == 0 {
+                return Ok(None);
+            }
             tx.tally(&waiting.broker, Some(waiting.state), Some(DeliveryState::Sending));
             Ok(Some(waiting.attempts + 1))
         })
@@ -201,7 +206,8 @@ pub(super) fn wake_followers(tx: &Tx<'_>, message: MessageId, now: Timestamp) ->
         |row| row.get::<_, Option<[u8; 16]>>(0),
     )?;
     for follower in followers.into_iter().flatten() {
-        // `messages.state` says `queued` for everything unsettled, and a dead message blocks what comes after it.
+        // `messages.state` says `queued` for everything unsettled, and a dead message blocks what comes after it. So does a
+        // declaration that is to be made anew: it takes the place of what waits.
         let woken = tx.run(
             "UPDATE outbox SET due_at = ?2
              WHERE message_id = ?1 AND due_at IS NULL AND broker = (SELECT broker FROM messages WHERE message_id = ?1)
@@ -209,7 +215,10 @@ pub(super) fn wake_followers(tx: &Tx<'_>, message: MessageId, now: Timestamp) ->
                  SELECT 1 FROM message_filings own
                  JOIN message_filings earlier ON earlier.filing_id = own.filing_id AND earlier.place < own.place
                  JOIN messages m ON m.message_id = earlier.message_id
-                 WHERE own.message_id = ?1 AND m.kind <> 'query' AND m.state NOT IN ('delivered', 'withdrawn'))",
+                 WHERE own.message_id = ?1 AND m.kind <> 'query' AND m.state NOT IN ('delivered', 'withdrawn'))
+               AND NOT EXISTS (
+                 SELECT 1 FROM message_filings own JOIN intents i ON i.filing_id = own.filing_id
+                 WHERE own.message_id = ?1 AND i.state = 'waiting' AND i.kind = 'declaration')",
             params![follower, ms(now)],
         )?;
         if woken > 0 {
