@@ -61,7 +61,7 @@ pub fn clears(arrival: &Arrival) -> Vec<(Duration, Notice)> {
         return Vec::new();
     }
     let (mrn, at) = (mrn_of(&arrival.lrn), clock::seconds());
-    let codes: &[&'static str] = if arrival.of_all % 8 == 0 { &["ACC", "HLD", "REL", "CLR"] } else { &["ACC", "CLR"] };
+    let codes: &[&'static str] = if arrival.of_all.is_multiple_of(8) { &["ACC", "HLD", "REL", "CLR"] } else { &["ACC", "CLR"] };
     let say = |(turn, code): (i64, &&'static str)| (Duration::from_millis(10), Notice::new(code, &arrival.lrn, &mrn, at - 10 + turn));
     (0..).zip(codes).map(say).collect()
 }

@@ -57,7 +57,7 @@ fn plan(arrival: &Arrival, pre_lodged: bool) -> Vec<(Duration, Notice)> {
     let code = match arrival.kind.as_str() {
         "Declaration" if pre_lodged => "REG",
         "Declaration" => "ACC",
-        "Amendment" if arrival.of_all % 5 == 0 => "AMR",
+        "Amendment" if arrival.of_all.is_multiple_of(5) => "AMR",
         "Amendment" => "AMA",
         "Cancellation" => "CAA",
         _ => "PRA",

@@ -53,7 +53,7 @@ fn conduct() -> Conduct {
     let plan = |arrival: &Arrival| {
         let say = |pause, code| (Duration::from_millis(pause), Notice::new(code, &arrival.lrn, &mrn_of(&arrival.lrn), clock::seconds()));
         match arrival.kind.as_str() {
-            "Declaration" => vec![say(10, if arrival.of_all % 2 == 0 { "REG" } else { "ACC" }), say(1500, "CLR")],
+            "Declaration" => vec![say(10, if arrival.of_all.is_multiple_of(2) { "REG" } else { "ACC" }), say(1500, "CLR")],
             "Amendment" => vec![(Duration::from_millis(10), Notice::new("AMA", &arrival.lrn, &arrival.mrn, clock::seconds()))],
             _ => vec![(Duration::from_millis(10), Notice::new("PRA", &arrival.lrn, &arrival.mrn, clock::seconds()))],
         }
