@@ -36,7 +36,12 @@ async fn main() -> ExitCode {
         }
     };
     let began = Instant::now();
-    match scenario::run(&options.scenario, &options).await {
+    let run = tokio::select! {
+        run = scenario::run(&options.scenario, &options) => run,
+        // Dropping a scenario ends its processes and takes down what it mounted.
+        () = asked_to_end() => Err(anyhow::anyhow!("ended from outside")),
+    };
+    match run {
         Ok(verdict) => {
             println!("{}", verdict.line(&options.scenario, options.seed, began.elapsed().as_secs_f64()));
             let good = verdict.word() == "passed" || (verdict.word() == "SKIPPED" && !options.require);
@@ -46,5 +51,16 @@ async fn main() -> ExitCode {
             eprintln!("{} with seed {}: {error:#}", options.scenario, options.seed);
             ExitCode::from(1)
         }
+    }
+}
+
+async fn asked_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    match (signal(SignalKind::interrupt()), signal(SignalKind::terminate())) {
+        (Ok(mut interrupt), Ok(mut terminate)) => tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        },
+        _ => std::future::pending().await,
     }
 }
