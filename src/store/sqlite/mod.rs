@@ -22,6 +22,7 @@ mod pack;
 mod reader;
 mod refs;
 mod replay;
+mod reread;
 mod settle;
 mod signals;
 #[cfg(test)]
