@@ -9,4 +9,5 @@ mod lane;
 mod mappings;
 mod notices;
 mod replay;
+mod reread;
 mod rig;
