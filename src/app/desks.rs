@@ -17,11 +17,11 @@ use crate::domain::operate::ActKind;
 use crate::forward::{LaneError, LaneState, LaneStatus, Lanes};
 use crate::http::callbacks::{IncomingNotice, NoticeAnswer, NoticeDesk};
 use crate::http::ops::source::{
-    self, BreakerState, DeadDeed, DeadFilter, DeadOrder, Lane, LoadedMapping, OpsFault, OpsSource, ParkedState,
+    self, BreakerState, DeadDeed, DeadFilter, DeadOrder, Lane, LoadedMapping, OpsFault, OpsSource, ParkedState, RereadOrder,
 };
 use crate::store::{
-    Act, ActRow, BacklogRow, DeadLetter, DeadLetterFilter, Handled, KeptMapping, NoticeResult, ParkedNotice, Replay, Store, StoreError,
-    Verified,
+    Act, ActRow, BacklogRow, DeadLetter, DeadLetterFilter, Handled, KeptMapping, NoticeResult, ParkedNotice, ParkedSelection, Replay,
+    Store, StoreError, Verified,
 };
 
 /// Where brokers hand in notices.
@@ -108,11 +108,18 @@ impl OpsSource for OpsDesk {
     }
 
     fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>> {
-        let state = match state {
-            ParkedState::Unreadable => NoticeResult::Unreadable,
-            ParkedState::Orphan => NoticeResult::Orphan,
-        };
-        async move { self.store.parked_notices(Some(state), limit).await }.boxed()
+        async move { self.store.parked_notices(Some(parked(state)), limit).await }.boxed()
+    }
+
+    fn reread(&self, order: RereadOrder) -> BoxFuture<'_, Result<Handled, StoreError>> {
+        let selection = ParkedSelection { state: parked(order.state), broker: order.broker };
+        async move {
+            if order.dry_run {
+                return Ok(Handled { matched: self.store.count_parked(selection).await?, done: 0 });
+            }
+            self.store.reread(selection, order.reason).await
+        }
+        .boxed()
     }
 
     fn lanes(&self) -> Vec<Lane> {
@@ -174,6 +181,14 @@ impl OpsSource for OpsDesk {
             self.keep(ActKind::ReloadMappings, None, None).await
         }
         .boxed()
+    }
+}
+
+fn parked(state: ParkedState) -> NoticeResult {
+    match state {
+        ParkedState::Unreadable => NoticeResult::Unreadable,
+        ParkedState::Orphan => NoticeResult::Orphan,
+        ParkedState::UnknownCode => NoticeResult::UnknownCode,
     }
 }
 

@@ -10,6 +10,7 @@ mod desks;
 mod listeners;
 mod mappings;
 mod ports;
+mod reread;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -204,6 +205,10 @@ impl Shared {
             self.watched("prepare", prepare.run(self.shutdown.clone())),
             self.watched("tidying", tidying),
             self.watched("overdue", overdue.run(self.shutdown.clone())),
+            self.watched(
+                "rereading",
+                reread::run(Arc::clone(&self.config), self.catalogs.clone(), self.store.clone(), self.shutdown.clone()),
+            ),
         ];
         stations.extend(pollers.into_iter().map(|poller| self.watched("polls", poller.run(self.shutdown.clone()))));
         stations

@@ -34,7 +34,7 @@ pub use audit::{Act, ActRow, BadEvidence, Verified};
 pub use intents::*;
 pub use mappings::{KEPT_MAPPING_VERSIONS, KeptMapping, MappingVersion};
 pub use options::{OpenError, RetentionReasons, StoreOptions};
-pub use orders::{DeadSelection, Handled, Replay};
+pub use orders::{DeadSelection, Handled, ParkedSelection, Replay};
 pub use told::*;
 pub use types::*;
 pub use view::*;

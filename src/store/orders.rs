@@ -1,4 +1,4 @@
-//! What operators order: dead letters live again or are purged.
+//! What operators order: dead letters live again or are purged, parked notices are read again.
 //!
 //! An order is carried out in steps of bounded size, each one commit together with its part of the act, so that a mass order holds up nobody; a crash in
 //! the middle leaves what was done and what was not, and the same order again does the rest.
@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::{Backend, Store, StoreError};
+use super::{Backend, NoticeResult, Store, StoreError};
 use crate::domain::delivery::DeadReason;
 use crate::domain::ids::MessageId;
 use crate::domain::operate::ReplayMode;
@@ -59,6 +59,15 @@ pub struct Replay {
     pub spacing: BTreeMap<String, Duration>,
 }
 
+/// Which parked notices an order is about.
+#[derive(Debug, Clone)]
+pub struct ParkedSelection {
+    /// Why they are parked: unreadable, of an unknown code, or orphans.
+    pub state: NoticeResult,
+    /// Of this broker only.
+    pub broker: Option<String>,
+}
+
 /// What an order came to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Handled {
@@ -95,5 +104,30 @@ impl Store {
     /// When nothing can be committed; what was done before stays done.
     pub async fn purge_dead(&self, selection: DeadSelection, reason: String) -> Result<Handled, StoreError> {
         on!(self, purge_dead(selection, reason))
+    }
+
+    /// How many parked notices an order would be about.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub async fn count_parked(&self, selection: ParkedSelection) -> Result<u64, StoreError> {
+        on!(self, count_parked(selection))
+    }
+
+    /// Has parked notices read again by the mapping that serves.
+    ///
+    /// # Errors
+    /// When nothing can be committed; what was done before stays done.
+    pub async fn reread(&self, selection: ParkedSelection, reason: Option<String>) -> Result<Handled, StoreError> {
+        on!(self, reread(selection, reason))
+    }
+
+    /// Has those read again that are unreadable or of an unknown code by another version than the one that serves, by
+    /// broker; how many.
+    ///
+    /// # Errors
+    /// When nothing can be committed; what was done before stays done.
+    pub async fn reread_outdated(&self, versions: BTreeMap<String, String>) -> Result<u64, StoreError> {
+        on!(self, reread_outdated(versions))
     }
 }

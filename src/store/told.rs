@@ -134,7 +134,7 @@ pub struct ParkedNotice {
     pub notice_id: NoticeId,
     /// Broker.
     pub broker: String,
-    /// `unreadable` or `orphan`.
+    /// `unreadable`, `orphan` or `unknown_code`.
     pub state: String,
     /// Reason code.
     pub reason: Option<String>,

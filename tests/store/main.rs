@@ -11,4 +11,5 @@ mod mappings;
 mod notices;
 mod overdue;
 mod replay;
+mod reread;
 mod rig;

@@ -85,6 +85,7 @@ async fn stored(state: &OpsState) -> Result<Stored, StoreError> {
     let dead = state.source.dead_letters(DeadFilter { limit: ROWS, ..DeadFilter::default() }).await?;
     let mut parked = state.source.parked_notices(ParkedState::Unreadable, ROWS).await?;
     parked.extend(state.source.parked_notices(ParkedState::Orphan, ROWS).await?);
+    parked.extend(state.source.parked_notices(ParkedState::UnknownCode, ROWS).await?);
     parked.sort_by(|a, b| b.received_at.cmp(&a.received_at));
     Ok(Stored { backlog, dead, parked })
 }

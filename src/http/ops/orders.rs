@@ -1,4 +1,4 @@
-//! Orders about what is stuck: dead letters are replayed or purged.
+//! Orders about what is stuck: dead letters are replayed or purged, parked notices are read again.
 //!
 //! An order has to say what it is about: a filter without a member would be about everything, and is refused. With
 //! `dry_run` it is counted and nothing more. The answer tells how many it was about and how many were changed.
@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::OpsState;
 use super::handlers::{ORDER_LIMITS, json, no_query};
-use super::source::{DeadDeed, DeadOrder};
+use super::source::{DeadDeed, DeadOrder, ParkedState, RereadOrder};
 use crate::domain::delivery::DeadReason;
 use crate::domain::fault::{self, Fault};
 use crate::domain::ids::MessageId;
@@ -70,10 +70,31 @@ record! {
     }
 }
 
+record! {
+    /// Which parked notices.
+    pub struct ParkedNoticeSelection {
+        /// Why they are parked.
+        state: ParkedState,
+        /// Of this broker only.
+        broker: Option<Text<64>>,
+    }
+}
+record! {
+    /// Has parked notices read again.
+    pub struct NoticeRereadOrder {
+        /// Which.
+        filter: ParkedNoticeSelection,
+        /// Only count them.
+        dry_run: bool = false,
+        /// Why; kept with the act.
+        reason: Option<Text<200>>,
+    }
+}
+
 /// What an order came to.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OrderView {
-    /// What was ordered: `same_bytes`, `remap`, `settle_delivered`, `purge`.
+    /// What was ordered: `same_bytes`, `remap`, `settle_delivered`, `purge`, `reread`.
     pub mode: &'static str,
     /// Whether it was only counted.
     pub dry_run: bool,
@@ -105,6 +126,15 @@ pub(super) const ROUTES: &[Route] = &[
         .described("They end `withdrawn`; bytes and attempts stay as evidence, and what waited behind them in their filings goes on. Safe to repeat.")
         .takes("Which and why, and whether only to count.", &[Content::json(schema::record::<PurgeOrder>)])
         .answers(&[Answer::new(200, "Done, and durable; or counted.", THE_COUNTS)])
+        .refuses(REFUSALS),
+];
+
+/// The route for parked notices.
+pub(super) const NOTICE_ROUTES: &[Route] = &[
+    Route::new(Method::Post, "/v1/notices/reread", "Have parked notices read again", || web::to(reread))
+        .described("By the mapping that serves. What was unreadable or of an unknown code under another version of its mapping is read again without being asked for. Safe to repeat: a notice that is read twice changes nothing, and a repeat of it stays a repeat.")
+        .takes("Which, and whether only to count.", &[Content::json(schema::record::<NoticeRereadOrder>)])
+        .answers(&[Answer::new(200, "They wait to be read; or they were counted.", THE_COUNTS)])
         .refuses(REFUSALS),
 ];
 
@@ -185,6 +215,25 @@ async fn purge(request: HttpRequest, payload: Payload, state: Data<OpsState>) ->
             reason: Some(order.reason.to_string()),
         });
         carry_out(&state, order.await?).await
+    };
+    answer(&request, outcome.await)
+}
+
+async fn reread(request: HttpRequest, payload: Payload, state: Data<OpsState>) -> HttpResponse {
+    let outcome = async {
+        let order = read(&request, payload, |order: NoticeRereadOrder, _| RereadOrder {
+            state: order.filter.state,
+            broker: order.filter.broker.map(|text| text.to_string()),
+            dry_run: order.dry_run,
+            reason: order.reason.map(|text| text.to_string()),
+        });
+        let order = order.await?;
+        let (dry_run, parked) = (order.dry_run, order.state);
+        let Handled { matched, done } = state.source.reread(order).await?;
+        if !dry_run {
+            tracing::info!(state = parked.as_str(), matched, done, "an operator had parked notices read again");
+        }
+        Ok(json(&OrderView { mode: "reread", dry_run, matched, done }))
     };
     answer(&request, outcome.await)
 }

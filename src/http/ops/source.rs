@@ -62,6 +62,8 @@ choice! {
         Unreadable = "unreadable",
         /// No item is known for it yet.
         Orphan = "orphan",
+        /// It holds nothing but codes that the mapping has no row for.
+        UnknownCode = "unknown_code",
     }
 }
 
@@ -117,6 +119,19 @@ pub struct DeadOrder {
     pub reason: Option<String>,
 }
 
+/// An order to read parked notices again.
+#[derive(Debug, Clone)]
+pub struct RereadOrder {
+    /// Which.
+    pub state: ParkedState,
+    /// Of this broker only.
+    pub broker: Option<String>,
+    /// Only count them.
+    pub dry_run: bool,
+    /// Why, in the operator's words.
+    pub reason: Option<String>,
+}
+
 /// A mapping that ought to be there.
 #[derive(Debug, Clone)]
 pub struct LoadedMapping {
@@ -165,6 +180,8 @@ pub trait OpsSource: Send + Sync + 'static {
     fn acts(&self, limit: u32) -> BoxFuture<'_, Result<Vec<ActRow>, StoreError>>;
     /// Parked notices, newest first.
     fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>>;
+    /// Has parked notices read again, or counts them.
+    fn reread(&self, order: RereadOrder) -> BoxFuture<'_, Result<Handled, StoreError>>;
     /// Every configured broker's lane.
     fn lanes(&self) -> Vec<Lane>;
     /// Holds a configured broker, durably.

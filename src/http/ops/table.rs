@@ -17,8 +17,12 @@ pub(super) const REASON: Parameter = Parameter::query("reason", Values::OneOf(De
 pub(super) const POST: Parameter = Parameter::query("post", Values::Text(64), "Of one post only.");
 pub(super) const LIMIT: Parameter =
     Parameter::query("limit", Values::Integer { min: 1, max: MAX_ROWS, default: 100 }, "At most so many, newest first.");
-pub(super) const STATE: Parameter =
-    Parameter::query("state", Values::OneOf(ParkedState::WORDS), "Unreadable ones, or those whose item is not known.").required();
+pub(super) const STATE: Parameter = Parameter::query(
+    "state",
+    Values::OneOf(ParkedState::WORDS),
+    "Unreadable ones, those whose item is not known, or those that hold only unknown codes.",
+)
+.required();
 pub(super) const REFRESH: Parameter =
     Parameter::query("refresh", Values::Integer { min: 0, max: 3600, default: 10 }, "Seconds until the page loads itself anew; 0 never.");
 
@@ -49,7 +53,7 @@ const ORDER_REFUSALS: &[Code] = &[
 /// The operators' listener.
 pub static TABLE: Table = Table {
     listener: Listener::Ops,
-    parts: &[HEALTH, LISTS, ORDERS, orders::ROUTES, evidence::ROUTES],
+    parts: &[HEALTH, LISTS, ORDERS, orders::ROUTES, orders::NOTICE_ROUTES, evidence::ROUTES],
     always: &[Code::Internal],
     closed: &[Code::Unauthorized, Code::Forbidden],
 };

@@ -3,6 +3,7 @@
 mod evidence;
 mod mappings;
 mod orders;
+mod stand_in;
 
 use std::sync::{LazyLock, Mutex};
 
@@ -14,6 +15,7 @@ use futures_util::future::BoxFuture;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use serde_json::Value;
 
+use self::stand_in::StandIn;
 use super::source::{BreakerState, LaneState, LoadedMapping, OpsFault, ParkedState};
 use super::*;
 use crate::catalog::MappingState;
@@ -23,7 +25,7 @@ use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::ids::{DeclarationId, MessageId, NoticeId};
 use crate::domain::operate::ActKind;
 use crate::domain::time::{FixedClock, rfc3339};
-use crate::http::ops::source::{DeadFilter, DeadOrder, Lane};
+use crate::http::ops::source::{DeadFilter, DeadOrder, Lane, RereadOrder};
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::routes::Method;
 use crate::store::{ActRow, BacklogRow, DeadLetter, Handled, KeptMapping, ParkedNotice, StoreError, Verified};
@@ -63,140 +65,8 @@ static METRICS: LazyLock<PrometheusHandle> = LazyLock::new(|| {
     handle
 });
 
-/// The rest of the gateway, as the test wants it.
-#[derive(Default)]
-struct StandIn {
-    store_fails: bool,
-    mappings_are_faulty: bool,
-    paused: Mutex<Option<Option<String>>>,
-    asked: Mutex<Vec<DeadFilter>>,
-    ordered: Mutex<Vec<DeadOrder>>,
-    links: Vec<Link>,
-    verified: Verified,
-}
-
 fn at(text: &str) -> Timestamp {
     text.parse().expect("an instant")
-}
-
-impl StandIn {
-    fn stored<T: Send + 'static>(&self, value: T) -> BoxFuture<'_, Result<T, StoreError>> {
-        let failed = self.store_fails.then_some(StoreError::Unavailable("disk full at /secret/place"));
-        std::future::ready(failed.map_or(Ok(value), Err)).boxed()
-    }
-}
-
-impl OpsSource for StandIn {
-    fn check(&self) -> BoxFuture<'_, Result<(), StoreError>> {
-        self.stored(())
-    }
-
-    fn backlog(&self) -> BoxFuture<'_, Result<Vec<BacklogRow>, StoreError>> {
-        let row = |state, count, oldest: &str| BacklogRow { broker: "uk-broker".into(), state, count, oldest_at: Some(at(oldest)) };
-        self.stored(vec![
-            row(DeliveryState::Waiting, 2, "2026-11-21T12:00:00Z"),
-            row(DeliveryState::Queued, 1234, "2026-11-22T11:30:00Z"),
-            row(DeliveryState::Dead, 1, "2026-11-01T00:00:00Z"),
-            row(DeliveryState::Delivered, 99, "2026-11-01T00:00:00Z"),
-        ])
-    }
-
-    fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>> {
-        self.asked.lock().expect("whole").push(filter);
-        self.stored(vec![DeadLetter {
-            message_id: MessageId::new(),
-            broker: "uk-broker".into(),
-            post: "KRA".into(),
-            declaration_id: DeclarationId::new(),
-            item_id: "EE000000016KR".into(),
-            kind: MessageKind::Declaration,
-            mapping: "hmrc-cds".into(),
-            mapping_version: "1+old".into(),
-            reason: DeadReason::Refused,
-            since: at("2026-11-22T09:00:00Z"),
-            attempts: 1,
-            last_status: Some(422),
-            last_outcome: Some("refused".into()),
-        }])
-    }
-
-    fn settle_dead(&self, order: DeadOrder) -> BoxFuture<'_, Result<Handled, StoreError>> {
-        let handled = Handled { matched: 3, done: if order.dry_run { 0 } else { 2 } };
-        self.ordered.lock().expect("whole").push(order);
-        self.stored(handled)
-    }
-
-    fn verify_audit(&self) -> BoxFuture<'_, Result<Verified, StoreError>> {
-        self.stored(self.verified.clone())
-    }
-
-    fn audit_links(&self, after: Option<(uuid::Uuid, u64)>, _: usize) -> BoxFuture<'_, Result<Vec<Link>, StoreError>> {
-        let after = after.map_or(0, |(_, number)| number);
-        self.stored(self.links.iter().filter(|link| link.number > after).cloned().collect())
-    }
-
-    fn acts(&self, _: u32) -> BoxFuture<'_, Result<Vec<ActRow>, StoreError>> {
-        let (act_id, filter) = (uuid::Uuid::now_v7(), Some(r#"{"mode":"remap"}"#.to_owned()));
-        let (kind, broker, reason) = (ActKind::Replay, Some("uk-broker".to_owned()), Some("mended".to_owned()));
-        self.stored(vec![ActRow { act_id, at: at(NOW), kind, broker, filter, reason, done: Some(3) }])
-    }
-
-    fn parked_notices(&self, state: ParkedState, _: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>> {
-        self.stored(vec![ParkedNotice {
-            notice_id: NoticeId::new(),
-            broker: "uk-broker".into(),
-            state: state.to_string(),
-            reason: Some("cut_off".into()),
-            mapping_version: Some("1+abc".into()),
-            received_at: rfc3339(at("2026-11-22T11:59:00Z")),
-            size: 4711,
-            sha256: "ab".repeat(32),
-        }])
-    }
-
-    fn lanes(&self) -> Vec<Lane> {
-        let paused = self.paused.lock().expect("whole").clone();
-        let uk = Lane {
-            broker: "uk-broker".into(),
-            state: if paused.is_some() { LaneState::Paused } else { LaneState::Running },
-            reason: paused.flatten(),
-            since: Some(at("2026-11-22T11:00:00Z")),
-            breaker: BreakerState::HalfOpen,
-            in_flight: 3,
-        };
-        let nl = Lane { broker: "nl-broker".into(), breaker: BreakerState::Open, state: LaneState::BreakerOpen, ..uk.clone() };
-        vec![nl, uk]
-    }
-
-    fn pause(&self, _: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
-        *self.paused.lock().expect("whole") = Some(reason);
-        self.stored(()).map(|done| done.map_err(OpsFault::from)).boxed()
-    }
-
-    fn resume(&self, _: String, _: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
-        *self.paused.lock().expect("whole") = None;
-        self.stored(()).map(|done| done.map_err(OpsFault::from)).boxed()
-    }
-
-    fn reload_certificates(&self, _: String) -> BoxFuture<'_, Result<(), OpsFault>> {
-        self.stored(()).map(|done| done.map_err(OpsFault::from)).boxed()
-    }
-
-    fn mappings(&self) -> Vec<LoadedMapping> {
-        let faults = vec![("hmrc-cds/declaration.xml:3:7".to_owned(), "no such field <canary>".to_owned())];
-        let (state, faults) = if self.mappings_are_faulty { (MappingState::Stored, faults) } else { (MappingState::Loaded, Vec::new()) };
-        vec![LoadedMapping { name: "hmrc-cds".into(), title: Some("CDS".into()), version: Some("1+abc".into()), state, faults }]
-    }
-
-    fn kept_mappings(&self) -> BoxFuture<'_, Result<Vec<KeptMapping>, StoreError>> {
-        let kept = |name: &str, version: &str| KeptMapping { name: name.into(), version: version.into(), kept_at: at(NOW) };
-        self.stored(vec![kept("hmrc-cds", "1+abc"), kept("hmrc-cds", "1+old"), kept("other", "2+x")])
-    }
-
-    fn reload_mappings(&self) -> BoxFuture<'_, Result<(), OpsFault>> {
-        let faults = vec![("hmrc-cds/declaration.xml:3:7".to_owned(), "no such field".to_owned())];
-        std::future::ready(if self.mappings_are_faulty { Err(OpsFault::Refused(faults)) } else { Ok(()) }).boxed()
-    }
 }
 
 struct Bench {
@@ -272,6 +142,7 @@ async fn every_route_answers_what_its_row_says() {
         let body = match route.path {
             "/v1/dead-letters/replay" => r#"{"filter":{"reason":"refused"},"mode":"same_bytes"}"#,
             "/v1/dead-letters/purge" => r#"{"filter":{"reason":"refused"},"reason":"done by hand"}"#,
+            "/v1/notices/reread" => r#"{"filter":{"state":"orphan"}}"#,
             _ => "",
         };
         let request = TestRequest::with_uri(&uri).method(method_of(route));

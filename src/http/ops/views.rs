@@ -192,7 +192,7 @@ pub struct NoticeView {
     pub notice_id: String,
     /// Broker.
     pub broker: String,
-    /// `unreadable` or `orphan`.
+    /// `unreadable`, `orphan` or `unknown_code`.
     pub state: String,
     /// Reason code.
     pub reason: Option<String>,

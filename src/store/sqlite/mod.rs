@@ -27,6 +27,7 @@ mod prepared;
 mod reader;
 mod refs;
 mod replay;
+mod reread;
 mod settle;
 mod signals;
 #[cfg(test)]

@@ -128,7 +128,7 @@ fn settle(tx: &Tx<'_>, policy: &Policy, id: NoticeId, reading: &Reading) -> Resu
 }
 
 /// What a notice did, and the state that it is kept in: with one fact applied and another without its
-/// item, it did something and still waits.
+/// item, or with nothing but a reference in it that we understand, it did something and still waits.
 struct Outcome {
     result: NoticeResult,
     state: NoticeResult,
@@ -170,16 +170,23 @@ fn apply(tx: &Tx<'_>, policy: &Policy, notice: &Stored, facts: &[Fact]) -> Resul
         }
     }
     let orphan = !waiting.is_empty();
+    let unknown = !facts.is_empty() && facts.iter().all(|fact| fact.unknown_code);
     let result = if applied {
         NoticeResult::Applied
     } else if orphan {
         NoticeResult::Orphan
-    } else if !facts.is_empty() && facts.iter().all(|fact| fact.unknown_code) {
+    } else if unknown {
         NoticeResult::UnknownCode
     } else {
         NoticeResult::Recorded
     };
-    Ok(Outcome { result, state: if orphan { NoticeResult::Orphan } else { result } })
+    let state = match result {
+        _ if orphan => NoticeResult::Orphan,
+        // A reference that it brought is kept, but nobody knows yet what it says.
+        _ if unknown => NoticeResult::UnknownCode,
+        result => result,
+    };
+    Ok(Outcome { result, state })
 }
 
 /// What a fact can be known by, in the order of trust: the broker's own conversation with one message,

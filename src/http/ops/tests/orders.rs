@@ -60,3 +60,20 @@ async fn an_order_without_a_filter_or_with_faults_is_refused_whole() {
     assert_eq!(post(&bench, "/v1/dead-letters/replay", JSON, "{").await.status, 400);
     assert_eq!(bench.source.ordered.lock().expect("whole").len(), 1, "what is refused reaches nobody");
 }
+
+#[actix_web::test]
+async fn parked_notices_are_read_again_by_state() {
+    let bench = bench(StandIn::default(), "");
+    let order = r#"{"filter":{"state":"unknown_code","broker":"uk-broker"},"reason":"rows added"}"#;
+    let seen = post(&bench, "/v1/notices/reread", JSON, order).await;
+    assert_eq!((seen.status, seen.json()), (200, json!({ "mode": "reread", "dry_run": false, "matched": 4, "done": 4 })));
+    let ordered = bench.source.reread.lock().expect("whole").clone();
+    assert_eq!((ordered[0].state, ordered[0].broker.as_deref()), (ParkedState::UnknownCode, Some("uk-broker")));
+    assert_eq!(ordered[0].reason.as_deref(), Some("rows added"));
+    for (body, pointer) in
+        [(r#"{"filter":{}}"#, "/filter/state"), ("{}", "/filter"), (r#"{"filter":{"state":"applied"}}"#, "/filter/state")]
+    {
+        let seen = post(&bench, "/v1/notices/reread", JSON, body).await;
+        assert_eq!((seen.status, seen.pointers()), (422, vec![pointer.to_owned()]), "{body}");
+    }
+}
