@@ -19,6 +19,7 @@ mod changes;
 mod crash;
 mod delivery;
 mod disk;
+mod doubt;
 mod drain;
 #[cfg(feature = "fault-points")]
 mod fault_points;

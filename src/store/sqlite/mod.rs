@@ -9,6 +9,7 @@ mod accept;
 mod checkpoint;
 mod col;
 mod consignments;
+mod doubt;
 mod events;
 mod health;
 mod holds;
