@@ -65,7 +65,7 @@ fn what_is_seen_on_the_wire_becomes_what_the_table_says() {
         let spent = |settlement: &Settlement| matches!(settlement, Settlement::Retry { spent: true, .. });
         let unspent = |settlement: &Settlement| matches!(settlement, Settlement::Retry { spent: false, .. });
         type Check = fn(&Settlement) -> bool;
-        let cases: [(Say, &str, DeliveryState, Check); 13] = [
+        let cases: [(Say, &str, DeliveryState, Check); 18] = [
             (Say::Answer(200, "", "<ok/>"), "delivered", DeliveryState::Delivered, job),
             (Say::Answer(200, "", "<refused/>"), "refused", DeliveryState::Dead, refused),
             (Say::Answer(200, "", "<html>hello"), "unreadable_reply", DeliveryState::InDoubt, none),
@@ -78,12 +78,18 @@ fn what_is_seen_on_the_wire_becomes_what_the_table_says() {
             (Say::Answer(503, "Retry-After: 60\r\n", ""), "held_off", DeliveryState::Queued, unspent),
             (Say::Answer(502, "", ""), "in_doubt", DeliveryState::InDoubt, none),
             (Say::Reset, "cut", DeliveryState::InDoubt, none),
+            (Say::ResetEarly, "cut", DeliveryState::InDoubt, none),
+            (Say::Close, "cut", DeliveryState::InDoubt, none),
+            (Say::Junk, "cut", DeliveryState::InDoubt, none),
+            (Say::Endless, "incomplete_reply", DeliveryState::InDoubt, none),
+            (Say::Drip, "incomplete_reply", DeliveryState::InDoubt, none),
             (Say::Nothing, "silence", DeliveryState::InDoubt, none),
         ];
         for (say, outcome, state, check) in cases {
             // A second try would come too late to be seen here.
             let settings = "idempotent = true\nretry = { first_ms = 1000000, max_ms = 1000000 }";
-            let settings = if outcome == "silence" { settings.to_owned() + "\ntimeout_s = 1" } else { settings.to_owned() };
+            let settings =
+                if matches!(say, Say::Nothing | Say::Drip) { settings.to_owned() + "\ntimeout_s = 1" } else { settings.to_owned() };
             let rig = Rig::new(&settings, vec![say]).await;
             let (row, _lanes) = rig.one().await;
             assert_eq!((row.attempts[0].outcome, row.row.state), (outcome, state));
