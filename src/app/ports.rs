@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use crate::callback::poll::PollRules;
 use crate::callback::{Readers, TakenAnswer};
 use crate::catalog::{Catalog, SharedCatalog};
+use crate::domain::delivery::MessageKind;
 use crate::domain::fact::Fact;
 use crate::forward::{Mappings, ReplyRules};
 use crate::mapping::Mapping;
@@ -93,6 +94,10 @@ impl ReplyRules for Rules {
 
     fn empty_reply_is_delivered(&self) -> bool {
         self.0.manifest.transport.empty_reply_is_delivered
+    }
+
+    fn asks(&self) -> bool {
+        self.0.makes(MessageKind::Query)
     }
 
     fn read(&self, body: &[u8]) -> Option<Vec<Fact>> {
@@ -258,6 +263,10 @@ mod store {
 
         async fn rein_in(&self, broker: &str, farthest: Timestamp, now: Timestamp) -> Result<usize, StoreError> {
             Self::rein_in(self, broker, farthest, now).await
+        }
+
+        async fn ask(&self, message: MessageId, now: Timestamp, again_at: Timestamp) -> Result<(), StoreError> {
+            Self::ask(self, message, now, again_at).await
         }
 
         fn changes(&self) -> watch::Receiver<u64> {

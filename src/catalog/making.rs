@@ -25,6 +25,8 @@ pub struct Work<'w> {
     pub previous: Option<&'w Declaration>,
     /// Authority's reference, when known.
     pub mrn: Option<&'w str>,
+    /// LRN of the message that a query is about.
+    pub about: Option<&'w str>,
     /// Code and words, of an amendment or a cancellation.
     pub reason: Option<(&'w str, Option<&'w str>)>,
     /// The post.
@@ -66,7 +68,9 @@ impl Channel {
                 break;
             };
             let message_id = MessageId::new();
-            let input = self.input(work, &lrn, message_id);
+            // A query names what it is about; for itself it needs no reference that the item could run out of.
+            let lrn = if work.kind == MessageKind::Query { message_id.to_string() } else { lrn };
+            let input = self.input(work, work.about.unwrap_or(&lrn), message_id);
             let rendered = match self.mapping.render_message(template, &input) {
                 Ok(Some(rendered)) => rendered,
                 Ok(None) => continue,
@@ -77,7 +81,7 @@ impl Channel {
             };
             let body = Bytes::from(rendered.bytes);
             faults.extend(self.schema_faults(template, &input, body.clone()).await?);
-            *counter = counter.saturating_add(1);
+            *counter = counter.saturating_add(u16::from(work.kind != MessageKind::Query));
             let message = Message {
                 message_id,
                 kind: work.kind,

@@ -42,6 +42,8 @@ pub struct Policy {
 pub enum Reason {
     /// Too many calls failed.
     FailureShare,
+    /// Too many calls failed, most of them by being nearly as slow as silence.
+    Slow,
     /// The channel is at fault.
     Channel(ChannelFault),
 }
@@ -51,6 +53,7 @@ impl Reason {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FailureShare => "failure_share",
+            Self::Slow => "slow",
             Self::Channel(fault) => fault.as_str(),
         }
     }
@@ -63,6 +66,8 @@ pub enum Call {
     Good,
     /// It did not, this time.
     Failed,
+    /// It answered, and took nearly all its time for it: counts as failed.
+    Slow,
     /// It says nothing: the broker asked for a pause, or the call was not made after all.
     Neutral,
     /// The channel is at fault.
@@ -76,7 +81,7 @@ pub fn judge(outcome: Outcome, took: Duration, timeout: Duration) -> Call {
         Outcome::ChannelFault(fault) => Call::Fault(fault),
         Outcome::InDoubt(_) | Outcome::NotTaken { hold: None, .. } => Call::Failed,
         Outcome::NotTaken { hold: Some(_), .. } => Call::Neutral,
-        Outcome::Delivered | Outcome::Refused if slow => Call::Failed,
+        Outcome::Delivered | Outcome::Refused if slow => Call::Slow,
         Outcome::Delivered | Outcome::Refused => Call::Good,
     }
 }
@@ -135,14 +140,16 @@ pub struct Breaker {
     probe_out: bool,
     /// Counts changes of state, so that an answer from another period is known.
     period: u64,
-    calls: VecDeque<(Duration, bool)>,
+    calls: VecDeque<(Duration, Call)>,
     failed: usize,
+    /// Of the failed.
+    slow: usize,
 }
 
 impl Breaker {
     /// A closed breaker.
     pub fn new(policy: Policy) -> Self {
-        Self { policy, state: State::Closed, probe_out: false, period: 0, calls: VecDeque::new(), failed: 0 }
+        Self { policy, state: State::Closed, probe_out: false, period: 0, calls: VecDeque::new(), failed: 0, slow: 0 }
     }
 
     /// The state.
@@ -180,8 +187,8 @@ impl Breaker {
             (Call::Neutral, _) => {}
             (Call::Fault(fault), _) => self.open(Reason::Channel(fault), now),
             (Call::Good, true) => self.change(State::Closed),
-            (Call::Failed, true) => self.open(self.reason().unwrap_or(Reason::FailureShare), now),
-            (Call::Good | Call::Failed, false) => self.count(call == Call::Failed, now),
+            (Call::Failed | Call::Slow, true) => self.open(self.reason().unwrap_or(Reason::FailureShare), now),
+            (Call::Good | Call::Failed | Call::Slow, false) => self.count(call, now),
         }
     }
 
@@ -192,22 +199,25 @@ impl Breaker {
         }
     }
 
-    fn count(&mut self, failed: bool, now: Duration) {
-        self.calls.push_back((now, failed));
-        self.failed += usize::from(failed);
+    fn count(&mut self, call: Call, now: Duration) {
+        let is_bad = |call: Call| matches!(call, Call::Failed | Call::Slow);
+        self.calls.push_back((now, call));
+        self.failed += usize::from(is_bad(call));
+        self.slow += usize::from(call == Call::Slow);
         let start = now.saturating_sub(self.policy.window);
-        while let Some(&(at, was_failed)) = self.calls.front() {
+        while let Some(&(at, old)) = self.calls.front() {
             if at >= start && self.calls.len() <= MAX_CALLS {
                 break;
             }
             self.calls.pop_front();
-            self.failed -= usize::from(was_failed);
+            self.failed -= usize::from(is_bad(old));
+            self.slow -= usize::from(old == Call::Slow);
         }
         let count = self.calls.len();
         #[allow(clippy::cast_precision_loss, reason = "at most 10,000 calls")]
         let share = self.failed as f64 / count as f64;
-        if failed && count >= self.policy.min_calls.min(MAX_CALLS) && share >= self.policy.failure_share {
-            self.open(Reason::FailureShare, now);
+        if is_bad(call) && count >= self.policy.min_calls.min(MAX_CALLS) && share >= self.policy.failure_share {
+            self.open(if self.slow * 2 > self.failed { Reason::Slow } else { Reason::FailureShare }, now);
         }
     }
 
@@ -220,7 +230,7 @@ impl Breaker {
         self.period += 1;
         self.probe_out = false;
         self.calls.clear();
-        self.failed = 0;
+        (self.failed, self.slow) = (0, 0);
     }
 }
 
@@ -265,6 +275,26 @@ mod tests {
         assert_eq!(breaker.state(), State::Closed, "two failed of five");
         call(&mut breaker, Call::Failed, 45);
         assert!(matches!(breaker.state(), State::Open { .. }), "three of six");
+    }
+
+    #[test]
+    fn it_opens_on_slowness_and_says_so() {
+        let mut breaker = Breaker::new(POLICY);
+        for (now, kind) in [(0, Call::Slow), (1, Call::Good), (2, Call::Slow)] {
+            call(&mut breaker, kind, now);
+            assert_eq!(breaker.state(), State::Closed);
+        }
+        call(&mut breaker, Call::Slow, 3);
+        assert_eq!(breaker.state(), State::Open { until: at(8), reason: Reason::Slow });
+        call(&mut breaker, Call::Slow, 8);
+        assert_eq!(breaker.state(), State::Open { until: at(13), reason: Reason::Slow }, "a slow probe keeps it open");
+        call(&mut breaker, Call::Good, 13);
+        // The window is forgotten, and what is slow counts beside what fails.
+        for (now, kind) in [(14, Call::Failed), (15, Call::Slow), (16, Call::Failed), (17, Call::Failed)] {
+            assert_eq!(breaker.state(), State::Closed);
+            call(&mut breaker, kind, now);
+        }
+        assert_eq!(breaker.state(), State::Open { until: at(22), reason: Reason::FailureShare });
     }
 
     #[test]
@@ -318,7 +348,8 @@ mod tests {
         let timeout = at(10);
         for (outcome, took, expected) in [
             (Outcome::Delivered, 1, Call::Good),
-            (Outcome::Delivered, 9, Call::Failed),
+            (Outcome::Delivered, 9, Call::Slow),
+            (Outcome::Refused, 10, Call::Slow),
             (Outcome::Refused, 1, Call::Good),
             (Outcome::InDoubt(Doubt::Silence), 10, Call::Failed),
             (Outcome::NotTaken { hold: None, spent: true }, 1, Call::Failed),

@@ -67,15 +67,15 @@ impl DeliveryState {
     ///
     /// `sending` goes back to `queued` when nothing was taken. A verdict of customs proves that the
     /// broker has the message, whatever we thought of it; a technical refusal may come later in a
-    /// callback; a dead message lives again only through an operator, who may also take it back or have it made
-    /// anew; `withdrawn` is the end.
+    /// callback; a message in doubt that the broker says it does not have is queued again; a dead message lives again only
+    /// through an operator, who may also take it back or have it made anew; `withdrawn` is the end.
     pub const fn may_become(self, next: Self) -> bool {
         use DeliveryState::{Dead, Delivered, InDoubt, Queued, Sending, Waiting, Withdrawn};
         match self {
             Waiting => matches!(next, Queued | Withdrawn),
             Queued => matches!(next, Sending | Delivered | Withdrawn),
             Sending => matches!(next, Queued | Delivered | InDoubt | Dead),
-            InDoubt => matches!(next, Sending | Delivered | Dead),
+            InDoubt => matches!(next, Sending | Delivered | Dead | Queued),
             Delivered => matches!(next, Dead),
             Dead => matches!(next, Queued | Delivered | Withdrawn),
             Withdrawn => false,
@@ -378,7 +378,7 @@ mod tests {
             (DeliveryState::Queued, [0, 0, 1, 1, 0, 0, 1]),
             (DeliveryState::Sending, [0, 1, 0, 1, 1, 1, 0]),
             (DeliveryState::Delivered, [0, 0, 0, 0, 0, 1, 0]),
-            (DeliveryState::InDoubt, [0, 0, 1, 1, 0, 1, 0]),
+            (DeliveryState::InDoubt, [0, 1, 1, 1, 0, 1, 0]),
             (DeliveryState::Dead, [0, 1, 0, 1, 0, 0, 1]),
             (DeliveryState::Withdrawn, [0, 0, 0, 0, 0, 0, 0]),
         ];

@@ -243,6 +243,9 @@ pub struct Fact {
     /// A technical refusal of the message, not a customs decision.
     #[serde(default, skip_serializing_if = "is_false")]
     pub refused: bool,
+    /// Whether the broker says that it has the message, where an answer to a query says that and no status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<bool>,
     /// The mapping's own remark.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,

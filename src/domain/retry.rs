@@ -92,6 +92,13 @@ pub fn farthest(policy: &Policy) -> Duration {
     policy.max.max(MAX_RETRY_AFTER)
 }
 
+/// The time until a broker is asked again about a message that has been in doubt for `age`: as long as the doubt has lasted, so
+/// that questions become rare, within the policy's bounds; `random` from 0 to 1 takes up to half of it away.
+pub fn ask_again(age: Duration, policy: &Policy, random: f64) -> Duration {
+    let bound = age.clamp(policy.first.min(policy.max), policy.max);
+    bound.mul_f64(1.0 - 0.5 * if random.is_finite() { random.clamp(0.0, 1.0) } else { 0.0 })
+}
+
 /// How far the wall clock leaped while `elapsed` went by on a clock that does not leap: the instant that it should have
 /// shown. None when it went as it should, within [`LEAP`]: a clock that is steered gently does not leap.
 pub fn leaped(before: Timestamp, elapsed: Duration, now: Timestamp) -> Option<Timestamp> {
@@ -163,6 +170,8 @@ pub struct Case {
     pub was_in_doubt: bool,
     /// Whether the broker drops repeats of one message id.
     pub idempotent: bool,
+    /// Whether the broker can be asked whether it has a message.
+    pub asks: bool,
     /// Tries spent, this one included; from 1.
     pub attempts: u32,
     /// Time since the first spent try, without the time that breaker or pause held.
@@ -187,6 +196,8 @@ pub enum Next {
         /// Whether the try counts.
         spent: bool,
     },
+    /// The broker is asked whether it has the message: repeats are not dropped there.
+    Ask,
     /// The same bytes again under the same id, because the outcome is unknown.
     Resend {
         /// From now.
@@ -202,8 +213,9 @@ pub fn next(outcome: Outcome, case: &Case, policy: &Policy) -> Next {
         Outcome::Delivered => Next::Delivered,
         Outcome::Refused => Next::Dead(DeadReason::Refused),
         Outcome::ChannelFault(_) => Next::Release,
-        Outcome::InDoubt(_) if !case.idempotent || over => Next::Dead(DeadReason::Unresolved),
-        Outcome::InDoubt(_) => Next::Resend { after: delay },
+        Outcome::InDoubt(_) if over || !(case.idempotent || case.asks) => Next::Dead(DeadReason::Unresolved),
+        Outcome::InDoubt(_) if case.idempotent => Next::Resend { after: delay },
+        Outcome::InDoubt(_) => Next::Ask,
         Outcome::NotTaken { spent: true, .. } if over && case.was_in_doubt => Next::Dead(DeadReason::Unresolved),
         Outcome::NotTaken { spent: true, .. } if over => Next::Dead(DeadReason::Exhausted),
         Outcome::NotTaken { hold, spent } => Next::Retry { after: hold.unwrap_or(delay), spent },
@@ -319,6 +331,13 @@ mod tests {
     }
 
     #[test]
+    fn questions_about_a_doubt_become_rare() {
+        for (age, random, seconds) in [(0, 0.0, 1), (1, 0.0, 1), (40, 0.0, 40), (40, 1.0, 20), (100_000, 0.0, 300), (100_000, 1.0, 150)] {
+            assert_eq!(ask_again(Duration::from_secs(age), &POLICY, random), Duration::from_secs(seconds), "{age} {random}");
+        }
+    }
+
+    #[test]
     fn many_holds_take_bounded_room_and_never_less_time() {
         let mut holds = Holds::default();
         for index in 0..5000i64 {
@@ -356,8 +375,11 @@ mod tests {
             (taken(None, false), false, true, true, Next::Retry { after: second, spent: false }),
         ] {
             let age = Duration::from_secs(if over { 1000 } else { 999 });
-            let case = Case { was_in_doubt, idempotent, attempts: 1, age, random: 0.5 };
+            let case = Case { was_in_doubt, idempotent, asks: false, attempts: 1, age, random: 0.5 };
             assert_eq!(next(outcome, &case, &policy), expected, "{outcome:?} {case:?}");
+            // That it can be asked changes one thing: a doubt where repeats are not dropped.
+            let asked = if outcome == doubt && !idempotent && !over { Next::Ask } else { expected };
+            assert_eq!(next(outcome, &Case { asks: true, ..case }, &policy), asked, "{outcome:?} {case:?}");
         }
     }
 }

@@ -99,9 +99,11 @@ impl<O: Outbox> Hand<O> {
         let first = row.first_attempt_at.unwrap_or(started_at);
         let case = Case {
             was_in_doubt: row.state == DeliveryState::InDoubt,
-            idempotent: self.config.idempotent,
+            // A question may be asked twice, and ends with the doubt that it is about.
+            idempotent: self.config.idempotent || row.kind == MessageKind::Query,
+            asks: self.rules.asks(),
             attempts,
-            age: self.age(first, finished_at, attempts),
+            age: if row.kind == MessageKind::Query { Duration::ZERO } else { self.age(first, finished_at, attempts) },
             random: fastrand::f64(),
         };
         match next(outcome, &case, &policy(&self.config)) {
@@ -188,6 +190,7 @@ impl<O: Outbox> Hand<O> {
             Next::Dead(reason) => Settlement::Dead { reason, facts: seen.reading.facts },
             Next::Release => Settlement::Retry { due_at: finished_at, spent: false },
             Next::Retry { after, spent } => Settlement::Retry { due_at: due_at(after), spent },
+            Next::Ask => Settlement::InDoubt { due_at: finished_at },
             Next::Resend { after } => Settlement::InDoubt { due_at: due_at(after) },
         };
         let (mut delay, mut faults) = (FIRST_STORE_DELAY, 0);

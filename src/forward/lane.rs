@@ -4,6 +4,7 @@
 //! breaker let it go? a permit? Only then a message is taken in hand ([`super::attempt`]).
 
 mod clock;
+mod doubt;
 mod operator;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -22,7 +23,7 @@ use super::ports::{Mappings, Outbox};
 use super::status::{LaneStatus, Sign};
 use crate::config::Broker;
 use crate::domain::breaker::{self, Admission, Breaker, Call, Leave, State};
-use crate::domain::delivery::{DeadReason, DeliveryState, Outcome};
+use crate::domain::delivery::{DeliveryState, MessageKind, Outcome};
 use crate::domain::ids::MessageId;
 use crate::domain::retry::{Holds, span};
 use crate::domain::time::{SharedClock, Timestamp};
@@ -261,8 +262,8 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
 
     /// Takes a message in hand, if breaker and permit allow it.
     async fn take(&mut self, row: OutboxRow, client: BrokerClient) -> Pace {
-        if row.state == DeliveryState::InDoubt && !self.config.idempotent {
-            return self.give_to_a_person(&row).await;
+        if row.state == DeliveryState::InDoubt && !self.config.idempotent && row.kind != MessageKind::Query {
+            return self.resolve(&row).await;
         }
         let Some(rules) = self.mappings.rules(&row.mapping) else { return self.held("mapping", MAPPING_HOLD) };
         let now = self.began.elapsed();
@@ -297,17 +298,6 @@ impl<O: Outbox, M: Mappings> Lane<O, M> {
         let task = self.tasks.spawn(hand.carry(row));
         self.in_hand.insert(task.id(), InHand { message_id, leave });
         Pace::Again
-    }
-
-    /// A message in doubt at a broker that may not be sent repeats, and cannot be asked.
-    async fn give_to_a_person(&mut self, row: &OutboxRow) -> Pace {
-        let now = self.clock.now();
-        let record = AttemptRecord::ours(now, "unresolved");
-        let settlement = Settlement::Dead { reason: DeadReason::Unresolved, facts: Vec::new() };
-        match self.outbox.settle(row.message_id, record, settlement).await {
-            Ok(()) => Pace::Again,
-            Err(_) => self.held("store", STORE_HOLD),
-        }
     }
 
     async fn finish(&mut self, done: Result<(Id, Finished), JoinError>) {

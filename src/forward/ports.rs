@@ -62,6 +62,9 @@ pub trait Outbox: Send + Sync + 'static {
     /// Makes due now what is due later than `farthest`, which no delay reaches.
     fn rein_in(&self, broker: &str, farthest: Timestamp, now: Timestamp) -> impl Future<Output = Result<usize, StoreError>> + Send;
 
+    /// Has the broker asked about a message in doubt, unless a question is under way; the lane looks at it again at `again_at`.
+    fn ask(&self, message: MessageId, now: Timestamp, again_at: Timestamp) -> impl Future<Output = Result<(), StoreError>> + Send;
+
     /// Changes whenever there may be new work.
     fn changes(&self) -> watch::Receiver<u64>;
 }
@@ -79,6 +82,9 @@ pub trait ReplyRules: Send + Sync {
 
     /// Whether a 2xx without a body means that the broker has the message.
     fn empty_reply_is_delivered(&self) -> bool;
+
+    /// Whether the broker can be asked whether it has a message.
+    fn asks(&self) -> bool;
 
     /// The facts of a reply; `None` when it is not what the mapping reads.
     fn read(&self, body: &[u8]) -> Option<Vec<Fact>>;

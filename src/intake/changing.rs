@@ -227,6 +227,7 @@ impl Intake {
             declaration: before.unwrap_or(&newest),
             previous: (tried == MessageKind::Amendment).then_some(&newest),
             mrn: (tried != MessageKind::Declaration).then(|| filing.state.mrn.as_deref().unwrap_or(SOME_MRN)),
+            about: None,
             reason: (tried != MessageKind::Declaration).then(|| (change.reason.code.as_str(), change.reason.text.as_deref())),
             post: change.post.context(),
             broker: &filing.broker,

@@ -85,6 +85,7 @@ impl Way<'_> {
             declaration: &self.sound.declaration,
             previous: None,
             mrn: None,
+            about: None,
             reason: None,
             post: self.submission.post.context(),
             broker: self.choice.broker,

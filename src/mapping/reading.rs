@@ -153,6 +153,7 @@ impl Reader<'_, '_> {
         fact.result = row.result;
         fact.revocation = row.revocation;
         fact.refused = row.refused;
+        fact.known = row.known;
         fact.note.clone_from(&row.note);
         Ok(())
     }

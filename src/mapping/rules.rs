@@ -77,6 +77,7 @@ pub(super) struct Row {
     pub closes: Vec<RequirementKind>,
     pub revocation: bool,
     pub refused: bool,
+    pub known: Option<bool>,
     pub values: Values,
 }
 
@@ -252,10 +253,11 @@ impl Reader<'_, '_> {
             closes,
             revocation: table.bool("revocation", self.faults).unwrap_or(false),
             refused: table.bool("refused", self.faults).unwrap_or(false),
+            known: table.bool("known", self.faults),
             values,
         };
-        if !["status", "note", "answers", "refused"].iter().any(|key| table.has(key)) {
-            self.faults.at(table.at(), "a row says status, note, answers or refused");
+        if !["status", "note", "answers", "refused", "known"].iter().any(|key| table.has(key)) {
+            self.faults.at(table.at(), "a row says status, note, answers, refused or known");
         }
         table.finish(self.faults);
         row

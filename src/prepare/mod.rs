@@ -140,6 +140,7 @@ impl Prepare {
             declaration: &declaration,
             previous: if kind == MessageKind::Amendment { previous.as_ref() } else { None },
             mrn: if original { None } else { row.mrn.as_deref() },
+            about: row.about.as_deref(),
             reason: if original { None } else { reason },
             post: PostContext { code: &row.post, name: self.posts.get(&row.post).map_or("", String::as_str) },
             broker: &row.broker,

@@ -104,6 +104,8 @@ pub struct IntentRow {
     pub reason: Option<(String, Option<String>)>,
     /// Authority's reference, when known.
     pub mrn: Option<String>,
+    /// LRN of the message that a query is about.
+    pub about: Option<String>,
     /// Where its filing stands.
     pub standing: Standing,
     /// Whether an earlier intent of the filing waits.

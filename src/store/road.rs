@@ -178,6 +178,15 @@ impl Store {
         on!(self, rein_in(broker.to_owned(), farthest, now))
     }
 
+    /// Has the broker asked whether it has a message in doubt, unless a question is under way. The message is due again at
+    /// `again_at`, should no answer settle it before.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn ask(&self, message: MessageId, now: Timestamp, again_at: Timestamp) -> Result<(), StoreError> {
+        on!(self, ask(message, now, again_at))
+    }
+
     /// At start, before any lane runs: what was being sent is in doubt, due at once. How many.
     ///
     /// # Errors

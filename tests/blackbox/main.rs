@@ -20,6 +20,7 @@ mod crash;
 mod dead_letters;
 mod delivery;
 mod disk;
+mod doubt;
 mod drain;
 mod evidence;
 #[cfg(feature = "fault-points")]

@@ -24,6 +24,16 @@ pub(super) enum Say {
     HalfAnswer,
     /// Resets the connection.
     Reset,
+    /// Resets it before the request is read.
+    ResetEarly,
+    /// Ends the connection in an orderly way, without an answer.
+    Close,
+    /// Answers something that is not HTTP.
+    Junk,
+    /// Answers 200 and goes on without an end.
+    Endless,
+    /// Answers 200 and then one byte from time to time.
+    Drip,
     /// Never answers.
     Nothing,
     /// Answers 202 when told.
@@ -103,6 +113,15 @@ fn acceptor(files: &Files, client_ca: PathBuf) -> TlsAcceptor {
 
 async fn serve(mut stream: TlsStream<TcpStream>, seen: &watch::Sender<Vec<Request>>, script: &Mutex<VecDeque<Say>>) {
     let peer = Peer::of(stream.get_ref().1).expect("a peer");
+    if matches!(script.lock().expect("the script").front(), Some(Say::ResetEarly)) {
+        script.lock().expect("the script").pop_front();
+        // As much as comes at once: a byte of the message may be among it.
+        if stream.read_buf(&mut Vec::with_capacity(16)).await.is_ok_and(|read| read > 0) {
+            seen.send_modify(|requests| requests.push(Request { head: String::new(), body: Vec::new(), peer, at: Instant::now() }));
+        }
+        stream.get_ref().0.set_zero_linger().expect("a reset");
+        return;
+    }
     while let Some((head, body)) = read(&mut stream).await {
         let say = script.lock().expect("the script").pop_front().unwrap_or(OK);
         seen.send_modify(|requests| requests.push(Request { head, body, peer: peer.clone(), at: Instant::now() }));
@@ -114,6 +133,24 @@ async fn serve(mut stream: TlsStream<TcpStream>, seen: &watch::Sender<Vec<Reques
                 (202, "", "", 0)
             }
             Say::Nothing => std::future::pending().await,
+            Say::Close | Say::ResetEarly => return drop(stream.shutdown().await),
+            Say::Junk => return drop(stream.write_all(b"220 mail.example ESMTP\r\n\r\n").await),
+            Say::Endless => {
+                let block = [b' '; 65536];
+                let mut written = stream.write_all(b"HTTP/1.1 200 X\r\nConnection: close\r\n\r\n").await;
+                while written.is_ok() {
+                    written = stream.write_all(&block).await;
+                }
+                return;
+            }
+            Say::Drip => {
+                let mut written = stream.write_all(b"HTTP/1.1 200 X\r\nContent-Length: 100000\r\n\r\n").await;
+                while written.is_ok() {
+                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    written = stream.write_all(b" ").await.and(stream.flush().await);
+                }
+                return;
+            }
             Say::Reset => {
                 stream.get_ref().0.set_zero_linger().expect("a reset");
                 return;

@@ -65,7 +65,7 @@ fn what_is_seen_on_the_wire_becomes_what_the_table_says() {
         let spent = |settlement: &Settlement| matches!(settlement, Settlement::Retry { spent: true, .. });
         let unspent = |settlement: &Settlement| matches!(settlement, Settlement::Retry { spent: false, .. });
         type Check = fn(&Settlement) -> bool;
-        let cases: [(Say, &str, DeliveryState, Check); 13] = [
+        let cases: [(Say, &str, DeliveryState, Check); 18] = [
             (Say::Answer(200, "", "<ok/>"), "delivered", DeliveryState::Delivered, job),
             (Say::Answer(200, "", "<refused/>"), "refused", DeliveryState::Dead, refused),
             (Say::Answer(200, "", "<html>hello"), "unreadable_reply", DeliveryState::InDoubt, none),
@@ -78,12 +78,18 @@ fn what_is_seen_on_the_wire_becomes_what_the_table_says() {
             (Say::Answer(503, "Retry-After: 60\r\n", ""), "held_off", DeliveryState::Queued, unspent),
             (Say::Answer(502, "", ""), "in_doubt", DeliveryState::InDoubt, none),
             (Say::Reset, "cut", DeliveryState::InDoubt, none),
+            (Say::ResetEarly, "cut", DeliveryState::InDoubt, none),
+            (Say::Close, "cut", DeliveryState::InDoubt, none),
+            (Say::Junk, "cut", DeliveryState::InDoubt, none),
+            (Say::Endless, "incomplete_reply", DeliveryState::InDoubt, none),
+            (Say::Drip, "incomplete_reply", DeliveryState::InDoubt, none),
             (Say::Nothing, "silence", DeliveryState::InDoubt, none),
         ];
         for (say, outcome, state, check) in cases {
             // A second try would come too late to be seen here.
             let settings = "idempotent = true\nretry = { first_ms = 1000000, max_ms = 1000000 }";
-            let settings = if outcome == "silence" { settings.to_owned() + "\ntimeout_s = 1" } else { settings.to_owned() };
+            let settings =
+                if matches!(say, Say::Nothing | Say::Drip) { settings.to_owned() + "\ntimeout_s = 1" } else { settings.to_owned() };
             let rig = Rig::new(&settings, vec![say]).await;
             let (row, _lanes) = rig.one().await;
             assert_eq!((row.attempts[0].outcome, row.row.state), (outcome, state));
@@ -319,12 +325,37 @@ fn behind_a_closed_door_an_attempt_is_undone() {
             config,
             outbox: Arc::clone(&rig.outbox),
             clock: Arc::new(SystemClock),
-            rules: Arc::new(TestRules),
+            rules: Arc::new(TestRules(false)),
             door: Arc::default(),
             holds: Arc::default(),
         };
         assert!(matches!(hand.carry(row).await, attempt::Finished::NotSent));
         let (state, tries) = rig.outbox.with(|inner| (inner.rows[&message].row.state, inner.rows[&message].attempts.len()));
         assert_eq!((state, tries, rig.broker.count()), (DeliveryState::Queued, 0, 0));
+    });
+}
+
+/// Where repeats are not dropped a doubt is never sent again on a guess: the broker is asked, until the give-up time.
+#[test]
+fn a_doubt_is_asked_about_where_repeats_are_not_dropped() {
+    run(async {
+        let mut rig = Rig::new("idempotent = false", vec![Say::Reset]).await;
+        rig.asks = true;
+        let (row, lanes) = rig.one().await;
+        assert_eq!(row.row.state, DeliveryState::InDoubt);
+        rig.outbox.until(|inner| inner.asked.len() >= 3).await;
+        assert_eq!(rig.outbox.with(|inner| inner.rows[&row.row.message_id].attempts.len()), 1, "asked, not sent");
+        lanes.shutdown(Duration::from_secs(5)).await;
+
+        let mut rig = Rig::new("idempotent = false\nretry = { first_ms = 1, max_ms = 5, give_up_after_s = 1 }", vec![]).await;
+        rig.asks = true;
+        let message = rig.outbox.put(DeliveryState::InDoubt);
+        rig.outbox.with(|inner| {
+            let row = inner.rows.get_mut(&message).expect("known");
+            row.row.first_attempt_at = row.due_at.checked_sub(Duration::from_secs(5)).ok();
+        });
+        let _lanes = rig.lanes();
+        let row = rig.outbox.tried(message, 1).await;
+        assert!(matches!(row.settled, Some(Settlement::Dead { reason: DeadReason::Unresolved, .. })), "{:?}", row.settled);
     });
 }

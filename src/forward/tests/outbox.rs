@@ -29,6 +29,7 @@ pub(super) struct Inner {
     pub(super) paused: Option<Option<String>>,
     pub(super) hastened: usize,
     pub(super) held: Option<BrokerHold>,
+    pub(super) asked: Vec<MessageId>,
     /// Calls of `settle` that fail first.
     pub(super) failures: usize,
 }
@@ -188,6 +189,14 @@ impl Outbox for TestOutbox {
             let far = inner.rows.values_mut().filter(|row| may_send(row) && row.due_at > farthest);
             far.map(|row| row.due_at = now).count()
         }))
+    }
+
+    async fn ask(&self, message: MessageId, _: Timestamp, again_at: Timestamp) -> Result<(), StoreError> {
+        self.with(|inner| {
+            inner.asked.push(message);
+            inner.rows.get_mut(&message).expect("known").due_at = again_at;
+        });
+        Ok(())
     }
 
     fn changes(&self) -> watch::Receiver<u64> {

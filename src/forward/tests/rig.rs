@@ -12,8 +12,8 @@ use crate::domain::time::{SharedClock, SystemClock};
 use crate::forward::{LaneState, LaneStatus, Lanes, Mappings, ReplyRules};
 use crate::net::testing::{Leaf, Pki};
 
-/// How the test's mapping reads: `<ok/>` is taken, `<refused/>` is not, all else is unreadable.
-pub(super) struct TestRules;
+/// How the test's mapping reads: `<ok/>` is taken, `<refused/>` is not, all else is unreadable; whether it can ask.
+pub(super) struct TestRules(pub(super) bool);
 
 impl ReplyRules for TestRules {
     fn version(&self) -> &str {
@@ -35,6 +35,10 @@ impl ReplyRules for TestRules {
         true
     }
 
+    fn asks(&self) -> bool {
+        self.0
+    }
+
     fn read(&self, body: &[u8]) -> Option<Vec<Fact>> {
         let reasons = vec![Reason { code: Some("E1".to_owned()), ..Reason::default() }];
         match body {
@@ -45,11 +49,11 @@ impl ReplyRules for TestRules {
     }
 }
 
-pub(super) struct TestMappings;
+pub(super) struct TestMappings(bool);
 
 impl Mappings for TestMappings {
     fn rules(&self, mapping: &str) -> Option<Arc<dyn ReplyRules>> {
-        (mapping == "test").then(|| Arc::new(TestRules) as Arc<dyn ReplyRules>)
+        (mapping == "test").then(|| Arc::new(TestRules(self.0)) as Arc<dyn ReplyRules>)
     }
 }
 
@@ -59,6 +63,7 @@ pub(super) struct Rig {
     pub(super) outbox: Arc<TestOutbox>,
     pub(super) broker: TestBroker,
     pub(super) config: BTreeMap<String, Broker>,
+    pub(super) asks: bool,
 }
 
 impl Rig {
@@ -104,12 +109,12 @@ impl Rig {
             client.key.display(),
         );
         let config = crate::config::load_text(&text, std::iter::empty()).expect("a configuration");
-        Self { pki, outbox: Arc::new(TestOutbox::new()), broker, config: config.brokers }
+        Self { pki, outbox: Arc::new(TestOutbox::new()), broker, config: config.brokers, asks: false }
     }
 
     pub(super) fn lanes(&self) -> Lanes {
         let clock: SharedClock = Arc::new(SystemClock);
-        Lanes::start(&self.config, &self.outbox, &Arc::new(TestMappings), &clock)
+        Lanes::start(&self.config, &self.outbox, &Arc::new(TestMappings(self.asks)), &clock)
     }
 
     /// One message through a lane, until it was tried and settled once.

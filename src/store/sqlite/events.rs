@@ -182,7 +182,7 @@ pub(super) fn state(row: &rusqlite::Row<'_>, index: usize, track: Track, created
 pub(super) fn references(conn: &Connection, filing: FilingId) -> rusqlite::Result<Vec<(ReferenceKind, String)>> {
     let mut statement = conn.prepare_cached(
         "SELECT m.message_id, m.lrn FROM message_filings f JOIN messages m ON m.message_id = f.message_id
-         WHERE f.filing_id = ?1 ORDER BY f.place",
+         WHERE f.filing_id = ?1 AND m.kind <> 'query' ORDER BY f.place",
     )?;
     let messages: Vec<(MessageId, String)> =
         statement.query_map([filing.0.as_bytes()], |row| Ok((MessageId(col::id(row, 0)?), row.get(1)?)))?.collect::<Result<_, _>>()?;

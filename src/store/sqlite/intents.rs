@@ -246,6 +246,9 @@ fn intent_row(conn: &Connection, id: IntentId) -> Result<Option<IntentRow>, Fail
     row.previous = previous(conn, &row)?;
     row.mrn = row.standing.state.mrn.clone().or(known_mrn(conn, row.filing_id)?);
     row.transport = super::consignments::transport_of(conn, &row.post, row.item_id, row.posted_on)?;
+    if row.kind == MessageKind::Query {
+        row.about = super::doubt::lrn_in_doubt(conn, row.filing_id)?;
+    }
     let sql = "SELECT 1 + coalesce(max(lrn_used), 0) FROM declarations WHERE item_id = ?1 AND posted_on = ?2";
     let item = params![row.item_id.as_str(), row.posted_on.to_string()];
     row.next_lrn = conn.prepare_cached(sql)?.query_row(item, |row| row.get(0))?;
@@ -272,6 +275,7 @@ fn bare_row(row: &Row<'_>, intent_id: IntentId) -> rusqlite::Result<IntentRow> {
         transport: None,
         reason: code.map(|code| (code, text)),
         mrn: None,
+        about: None,
         standing: Standing { messages: Vec::new(), state: crate::domain::merge::FilingState::new(track, Timestamp::UNIX_EPOCH) },
         is_behind: false,
         next_lrn: 1,

@@ -10,6 +10,7 @@ mod audit;
 mod checkpoint;
 mod col;
 mod consignments;
+mod doubt;
 mod events;
 mod evidence;
 mod health;

@@ -15,8 +15,9 @@ use super::pack::{Packed, pack};
 use super::refs;
 use super::settle::{delivered_by_verdict, link, message, refused_later};
 use super::signals::Wake;
-use super::{Policy, Sqlite, StoreError};
+use super::{Policy, Sqlite, StoreError, doubt};
 use crate::domain::audit::{Salt, of_notice};
+use crate::domain::delivery::MessageKind;
 use crate::domain::fact::{Fact, ReferenceKind};
 use crate::domain::ids::{MessageId, NoticeId};
 use crate::domain::time::Timestamp;
@@ -192,10 +193,19 @@ fn apply(tx: &Tx<'_>, policy: &Policy, notice: &Stored, facts: &[Fact]) -> Resul
 /// What a fact can be known by, in the order of trust: the broker's own conversation with one message,
 /// the authority's reference, ours, the broker's job.
 fn keys<'a>(notice: &'a Stored, fact: &'a Fact) -> impl Iterator<Item = (ReferenceKind, &'a str)> {
-    let conversations = [fact.conversation.as_deref(), notice.conversation.as_deref()].map(|v| (ReferenceKind::Conversation, v));
-    let others =
-        [(ReferenceKind::Mrn, fact.mrn.as_deref()), (ReferenceKind::Lrn, fact.lrn.as_deref()), (ReferenceKind::Job, fact.job.as_deref())];
-    conversations.into_iter().chain(others).filter_map(|(kind, value)| value.map(|value| (kind, value)))
+    let own = fact.conversation.as_deref().map(|value| (ReferenceKind::Conversation, value));
+    let of_notice = notice.conversation.as_deref().map(|value| (ReferenceKind::Conversation, value));
+    own.into_iter().chain(of_notice).chain(names(fact).filter(|(kind, _)| *kind != ReferenceKind::Conversation))
+}
+
+fn names(fact: &Fact) -> impl Iterator<Item = (ReferenceKind, &str)> {
+    let all = [
+        (ReferenceKind::Conversation, &fact.conversation),
+        (ReferenceKind::Mrn, &fact.mrn),
+        (ReferenceKind::Lrn, &fact.lrn),
+        (ReferenceKind::Job, &fact.job),
+    ];
+    all.into_iter().filter_map(|(kind, value)| Some((kind, value.as_deref()?)))
 }
 
 fn correlate(tx: &Tx<'_>, notice: &Stored, fact: &Fact) -> Result<Option<MessageId>, Fail> {
@@ -207,15 +217,33 @@ fn correlate(tx: &Tx<'_>, notice: &Stored, fact: &Fact) -> Result<Option<Message
     Ok(None)
 }
 
+/// The message that a fact names, whatever it came by.
+pub(super) fn named(tx: &Tx<'_>, broker: &str, fact: &Fact) -> Result<Option<MessageId>, Fail> {
+    for (kind, value) in names(fact) {
+        if let Some(message) = refs::find(tx.conn, broker, kind, value)? {
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
 /// Applies one fact to its message; whether it changed anything.
-fn apply_one(tx: &Tx<'_>, policy: &Policy, id: MessageId, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
+pub(super) fn apply_one(tx: &Tx<'_>, policy: &Policy, id: MessageId, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
     let mut row = message(tx, id)?;
-    refs::bind_told(tx, &row.broker, fact, id, at)?;
+    if row.kind == MessageKind::Query {
+        // That a question was refused says nothing of what it is about.
+        let Some(about) = doubt::asked_about(tx, id)?.filter(|_| !fact.refused) else { return Ok(false) };
+        row = message(tx, about)?;
+    }
+    refs::bind_told(tx, &row.broker, fact, row.message_id, at)?;
+    if fact.known == Some(false) {
+        return doubt::unknown_there(tx, &row, at);
+    }
     if fact.refused {
         return refused_later(tx, policy, &mut row, fact, at);
     }
     // Only what customs or the broker decided about the message proves that they have it; a remark does not.
-    let verdict = !fact.unknown_code && (fact.status.is_some() || fact.result.is_some());
+    let verdict = !fact.unknown_code && (fact.status.is_some() || fact.result.is_some() || fact.known == Some(true));
     let delivered = verdict && delivered_by_verdict(tx, &mut row, at)?;
     let merged = merge_facts(tx, policy, &row, std::slice::from_ref(fact), at)?;
     Ok(delivered || merged)

@@ -172,7 +172,8 @@ fn made(
         )?;
         tx.tally(&intent.broker, None, Some(DeliveryState::Queued));
     }
-    let used = messages.iter().map(|message| lrn_counter(&message.lrn)).max().unwrap_or(0);
+    let counted = messages.iter().filter(|message| message.kind != MessageKind::Query);
+    let used = counted.map(|message| lrn_counter(&message.lrn)).max().unwrap_or(0);
     tx.run(
         "UPDATE declarations SET lrn_used = max(lrn_used, ?2) WHERE declaration_id = ?1",
         params![intent.declaration_id.0.as_bytes(), used],

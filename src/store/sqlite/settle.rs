@@ -12,7 +12,7 @@ use super::outbox::{self, Waiting};
 use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
-use super::{Policy, Sqlite, StoreError, events, holds, intents};
+use super::{Policy, Sqlite, StoreError, doubt, events, holds, intents};
 use crate::domain::audit::{of_notice, of_settlement};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::Fact;
@@ -88,6 +88,11 @@ fn settle(
             requeue(tx, &row, &waiting, DeliveryState::InDoubt, *due_at, Some(attempt.started_at))?;
             false
         }
+        // Nobody is told that a question was refused: what it was about is still in doubt, and asked about again.
+        (Some(waiting), Settlement::Dead { .. }) if row.kind == MessageKind::Query => {
+            leave(tx, &row, Some(&waiting), DeliveryState::Withdrawn, None, waiting.attempts + 1, at)?;
+            false
+        }
         (Some(waiting), Settlement::Dead { reason, facts }) => {
             leave(tx, &row, Some(&waiting), DeliveryState::Dead, Some(*reason), waiting.attempts + 1, at)?;
             events::delivery_ended(tx, policy, &row, *reason, facts, at)?;
@@ -101,10 +106,14 @@ fn settle(
             for (kind, value) in references {
                 refs::bind(tx, &row.broker, *kind, value, id, at)?;
             }
-            for fact in facts {
-                refs::bind_told(tx, &row.broker, fact, id, at)?;
+            if row.kind == MessageKind::Query {
+                doubt::answered(tx, policy, &row, facts, at)?
+            } else {
+                for fact in facts {
+                    refs::bind_told(tx, &row.broker, fact, id, at)?;
+                }
+                merge_facts(tx, policy, &row, facts, at)?
             }
-            merge_facts(tx, policy, &row, facts, at)?
         }
         (None, _) => false,
     };
@@ -230,6 +239,9 @@ pub(super) fn leave(
     )?;
     tx.chain(of_settlement(row.message_id, state));
     tx.tally(&row.broker, Some(waiting.map_or(row.state, |w| w.state)), Some(state));
+    if row.kind != MessageKind::Query && waiting.is_some_and(|waiting| waiting.state == DeliveryState::InDoubt) {
+        doubt::end_queries(tx, row, at)?;
+    }
     if matches!(state, DeliveryState::Delivered | DeliveryState::Withdrawn) {
         outbox::wake_followers(tx, row.message_id, at)?;
     }
