@@ -41,6 +41,7 @@ pub(super) fn compile(scope: &Scope<'_>, text: &str) -> Result<(Code, Ty), ExprF
     let parsed = parse_expr(text).map_err(|error| vec![syntax(text, &error)])?;
     let mut compiler = Compiler { scope, text, faults: Vec::new(), depth: 0 };
     let compiled = compiler.expr(&parsed);
+    compiler.faults.extend(super::pipes::unclear(text));
     if compiler.faults.is_empty() { Ok(compiled) } else { Err(compiler.faults) }
 }
 

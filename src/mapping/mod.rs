@@ -51,6 +51,7 @@ mod messages;
 mod operator;
 mod origin;
 mod own;
+mod pipes;
 mod pointers;
 mod poll;
 mod program;

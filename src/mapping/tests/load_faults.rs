@@ -223,3 +223,37 @@ proptest! {
         let _ = Mapping::load(&files(&format!("{}{junk}{}", &shipped[..place], &shipped[place..])));
     }
 }
+
+#[test]
+fn a_pipe_behind_an_operator_says_what_it_takes() {
+    for (expression, at, written) in [
+        ("sender.company or sender.name | cut(8)", 30, "write `(sender.company or sender.name) | cut(8)`, or `sender.company or (sender.name | cut(8))`"),
+        ("1 + 2.5 | decimals(0)", 8, "write `(1 + 2.5) | decimals(0)`, or `1 + (2.5 | decimals(0))`"),
+        ("[1, 2 - -3 | kg(1)]", 11, "write `(2 - -3) | kg(1)`, or `2 - (-3 | kg(1))`"),
+        ("item_id ~ sender.name | upper | cut(3)", 22, "write `(item_id ~ sender.name) | upper | cut(3)`, or `item_id ~ (sender.name | upper | cut(3))`"),
+        ("item_id == sender.name | upper", 23, "write `item_id == (sender.name | upper)`"),
+        ("item_id in (sender.name) | trim", 25, "write `item_id in ((sender.name) | trim)`"),
+        ("1 if item_id else 2 | kg(1)", 20, "write `(1 if item_id else 2) | kg(1)`, or `1 if item_id else (2 | kg(1))`"),
+        ("sender.name | trim or sender.city | trim", 34, "write `(sender.name | trim or sender.city) | trim`, or `sender.name | trim or (sender.city | trim)`"),
+        ("1 + 2 | decimals(0) == 3", 6, "write `(1 + 2) | decimals(0)`"),
+        ("sender.company and sender.name | cut(8) ~ 'x'", 31, "write `(sender.company and sender.name) | cut(8)`"),
+    ] {
+        let found = faults(&files(&format!("<R>{{{expression}}}</R>"))).join("\n");
+        let place = format!("test/declaration.xml:1:{}: this | takes only what stands directly before it: {written}", at + 5);
+        assert!(found.contains(&place), "{expression}: {found}");
+    }
+    for sound in [
+        "(sender.company or sender.name) | cut(8)",
+        "sender.company or (sender.name | cut(8))",
+        "contents | count + 1",
+        "cut(sender.company or 'a | or', 8) | trim",
+        "sender.company and contents | count > 2",
+        "'a' if contents | count > 2 else 'b'",
+        "-1 | decimals(2)",
+        "not contents | count",
+        "contents | where('quantity', 1 + 1) | count",
+    ] {
+        let template = format!("<R>{{{}}}</R>", sound.replace('>', "&gt;"));
+        assert!(Mapping::load(&files(&template)).is_ok(), "{sound}: {:?}", Mapping::load(&files(&template)).err());
+    }
+}
