@@ -104,6 +104,18 @@ pub(super) fn unclear(text: &str) -> ExprFaults {
     faults
 }
 
+/// Where a single `=` stands outside of texts: no expression has one.
+pub(super) fn single_equals(text: &str) -> Option<usize> {
+    let mut at = 0;
+    while let Some((from, to, _)) = next(text, at, true) {
+        if text.get(from..to) == Some("=") {
+            return Some(from);
+        }
+        at = to;
+    }
+    None
+}
+
 fn step(groups: &mut [Group], work: impl FnOnce(&mut Group)) {
     if let Some(group) = groups.last_mut() {
         work(group);

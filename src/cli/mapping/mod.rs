@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::domain::declaration::Declaration;
 use crate::mapping::cases::{self, CaseContext};
-use crate::mapping::{Broken, Mapping, Registry, Source};
+use crate::mapping::{Broken, Mapping, Registry, Source, UnreadableReason, indented};
 
 mod check;
 mod diff;
@@ -45,7 +45,7 @@ pub enum MappingCommand {
         /// Folder of official schemas, one folder for each mapping: each message is validated.
         #[arg(long, value_name = "DIR")]
         schemas: Option<PathBuf>,
-        /// List the branches of templates and the rows of code lists that no case touches; exit 1 on such a branch.
+        /// List the branches of templates, the rows and paths of notices and the rows of code lists that no case touches; exit 1 but for the last.
         #[arg(long)]
         coverage: bool,
     },
@@ -62,6 +62,9 @@ pub enum MappingCommand {
         /// The declaration before, for an amendment.
         #[arg(long, value_name = "FILE")]
         previous: Option<PathBuf>,
+        /// Indent it, an element in each line; without it the bytes are those that are sent.
+        #[arg(long)]
+        pretty: bool,
     },
     /// Show how a message is made: each element with its expression, what that looked at, and what was left out.
     #[command(after_help = "Examples:\n  preclear mapping explain hmrc-cds declaration.json --settings settings.toml\n  \
@@ -127,9 +130,9 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
         MappingCommand::Check { names, schemas, coverage } => {
             check::check(&source, names, check::Wishes { schemas: schemas.as_deref(), coverage: *coverage }, out, err)
         }
-        MappingCommand::Render { name, declaration, settings, previous } => {
+        MappingCommand::Render { name, declaration, settings, previous, pretty } => {
             let work = Work::read(&source, name, declaration, previous.as_deref(), settings.as_deref(), err);
-            work.and_then(|work| work.map_or(Ok(1), |work| render(&work, out, err)))
+            work.and_then(|work| work.map_or(Ok(1), |work| render(&work, *pretty, out, err)))
         }
         MappingCommand::Explain { name, declaration, settings, previous, html } => {
             let work = Work::read(&source, name, declaration, previous.as_deref(), settings.as_deref(), err);
@@ -148,6 +151,11 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 }
 
 type Done = Result<u8, String>;
+
+/// A number with its noun: `1 mapping`, `2 mappings`.
+fn counted((count, noun): (usize, &str)) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
 
 fn io(error: std::io::Error) -> String {
     format!("cannot write: {error}")
@@ -236,7 +244,7 @@ fn context(settings: Option<&Path>) -> Result<CaseContext, String> {
     CaseContext::read(&text)
 }
 
-fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
+fn render(work: &Work, pretty: bool, out: &mut dyn Write, err: &mut dyn Write) -> Done {
     match work.context.messages(&work.mapping, &work.declaration, work.previous.as_ref()) {
         Ok(made) => {
             for (template, rendered) in &made {
@@ -244,7 +252,8 @@ fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
                 if made.len() > 1 {
                     writeln!(out, "<!-- {template}.xml -->").map_err(io)?;
                 }
-                out.write_all(&rendered.bytes).map_err(io)?;
+                let shown = if pretty { indented(&rendered.bytes).trim_ascii_end().to_vec() } else { rendered.bytes.clone() };
+                out.write_all(&shown).map_err(io)?;
                 writeln!(out).map_err(io)?;
                 if !rendered.warnings.is_empty() {
                     writeln!(err, "{}", cases::list(&rendered.warnings)).map_err(io)?;
@@ -261,14 +270,19 @@ fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
 
 fn read(source: &Source, name: &str, notice: &Path, out: &mut dyn Write, err: &mut dyn Write) -> Done {
     let Some(mapping) = load(source, name, err)? else { return Ok(1) };
-    match mapping.read(&input(notice)?) {
+    let bytes = input(notice)?;
+    match mapping.read(&bytes) {
         Ok(facts) => {
             let shown = serde_json::to_string_pretty(&facts).map_err(|error| error.to_string())?;
             writeln!(out, "{shown}").map_err(io)?;
             Ok(0)
         }
         Err(unreadable) => {
-            writeln!(err, "unreadable: {}", unreadable.reason).map_err(io)?;
+            match unreadable.reason {
+                UnreadableReason::UnknownFormat => writeln!(err, "unreadable: {}: {}", unreadable.reason, mapping.unknown_format(&bytes)),
+                reason => writeln!(err, "unreadable: {reason}"),
+            }
+            .map_err(io)?;
             Ok(1)
         }
     }
