@@ -40,6 +40,7 @@ mod expr;
 pub mod faults;
 mod field_origin;
 mod fieldmap;
+pub mod fields;
 mod find;
 pub mod functions;
 mod instants;

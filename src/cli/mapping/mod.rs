@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 
 use crate::domain::declaration::Declaration;
 use crate::mapping::cases::{self, CaseContext};
+use crate::mapping::fields::{self, FieldLine};
 use crate::mapping::{Broken, Mapping, Registry, Source, UnreadableReason, indented};
 
 mod check;
@@ -14,7 +15,7 @@ mod diff;
 mod explain;
 mod scaffold;
 
-/// Work on mappings: list, check, render, explain, diff, new, read.
+/// Work on mappings: list, check, render, explain, diff, new, read, fields.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  preclear mapping list\n  preclear mapping check hmrc-cds --schemas ../shared/schemas\n  \
     preclear mapping render hmrc-cds declaration.json --settings settings.toml\n  preclear mapping explain hmrc-cds declaration.json --settings settings.toml\n  \
@@ -109,6 +110,9 @@ pub enum MappingCommand {
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
     },
+    /// List the declaration's fields as templates name them, with what they hold.
+    #[command(after_help = "Example:\n  preclear mapping fields | grep recipient")]
+    Fields,
     /// Print the facts that a notice says, as a JSON array.
     #[command(after_help = "Example:\n  preclear mapping read hmrc-cds notice.xml")]
     Read {
@@ -142,6 +146,7 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
             diff::diff([old.as_path(), new.as_path()], declarations, settings.as_deref(), out, err)
         }
         MappingCommand::New { name, from } => scaffold::new(args.mappings.as_deref(), name, from.as_deref(), out),
+        MappingCommand::Fields => fields::lines().iter().try_for_each(|line| field(line, out)).map(|()| 0),
         MappingCommand::Read { name, notice } => read(&source, name, notice, out, err),
     };
     done.unwrap_or_else(|error| {
@@ -166,6 +171,12 @@ fn tell(broken: &[Broken], err: &mut dyn Write) -> Result<usize, String> {
         writeln!(err, "{fault}").map_err(io)?;
     }
     Ok(broken.iter().map(|broken| broken.faults.len()).sum())
+}
+
+fn field(line: &FieldLine, out: &mut dyn Write) -> Result<(), String> {
+    let FieldLine { path, kind, required, doc } = line;
+    let required = if *required { ", required" } else { "" };
+    writeln!(out, "{path:<34} {doc} [{kind}{required}]").map_err(io)
 }
 
 fn list(source: &Source, out: &mut dyn Write, err: &mut dyn Write) -> Done {
