@@ -135,7 +135,8 @@ fn live(folder: &Path, text: &str) {
     let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let ports: Vec<(&str, u16)> = ["8080", "8443", "9090", "9443"].into_iter().map(|port| (port, free())).collect();
     let at = |page: &str| format!("127.0.0.1:{}", ports.iter().find(|(port, _)| *port == page).unwrap().1);
-    let moved = |text: &str| ports.iter().fold(text.to_owned(), |text, (page, port)| text.replace(&format!(":{page}"), &format!(":{port}")));
+    let moved =
+        |text: &str| ports.iter().fold(text.to_owned(), |text, (page, port)| text.replace(&format!(":{page}"), &format!(":{port}")));
     let config = folder.join("preclear.toml");
     std::fs::write(&config, moved(&std::fs::read_to_string(&config).unwrap())).unwrap();
     let mut running = Running(Vec::new());
@@ -148,7 +149,10 @@ fn live(folder: &Path, text: &str) {
             let command = format!("exec {command}{listen} --addresses {}.json", listens.0);
             let mut child = Command::new("sh");
             child.args(["-c", &command]).current_dir(folder).env("PATH", path()).env("PRECLEAR__INTAKE__LISTEN", at("8080"));
-            child.env("PRECLEAR__CALLBACKS__LISTEN", at("8443")).env("PRECLEAR__OPS__LISTEN", at("9090")).stdout(std::process::Stdio::null());
+            child
+                .env("PRECLEAR__CALLBACKS__LISTEN", at("8443"))
+                .env("PRECLEAR__OPS__LISTEN", at("9090"))
+                .stdout(std::process::Stdio::null());
             child.stderr(std::fs::File::create(folder.join(format!("{}.log", listens.0))).unwrap());
             running.0.push(child.spawn().unwrap());
             let log = || std::fs::read_to_string(folder.join(format!("{}.log", listens.0))).unwrap_or_default();

@@ -38,7 +38,15 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
         return Program::default();
     };
     let Purpose { kind, settings, codes, draft, traced } = purpose;
-    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new(), draft, converts: false.into(), undecided: Vec::new().into() };
+    let scope = Scope {
+        purpose: Use::Message(kind),
+        settings,
+        codes,
+        variables: Vec::new(),
+        draft,
+        converts: false.into(),
+        undecided: Vec::new().into(),
+    };
     let program = Program::default();
     let mut compiler = Compiler { scope, faults, traced, program, slots: 0, path: Vec::new(), attribute: None, repeats: Vec::new() };
     let mut block = Block::default();

@@ -97,7 +97,14 @@ fn found_keys(fact: &Fact) -> impl Iterator<Item = &'static str> {
 
 impl<'m> Tally<'m> {
     pub(super) fn new(mapping: &'m Mapping) -> Self {
-        Self { mapping, seen: vec![HashSet::new(); mapping.templates.len()], rows: HashSet::new(), statuses: HashSet::new(), found: HashSet::new(), loose: BTreeSet::new() }
+        Self {
+            mapping,
+            seen: vec![HashSet::new(); mapping.templates.len()],
+            rows: HashSet::new(),
+            statuses: HashSet::new(),
+            found: HashSet::new(),
+            loose: BTreeSet::new(),
+        }
     }
 
     /// Makes a message once more and counts what it goes through; gives what the traced program made.

@@ -65,7 +65,17 @@ impl Mapping {
         }
         let version = format!("{}+{}", manifest.version, files.hash());
         let fields = fieldmap::FieldMap::new(templates.iter().map(|template| &template.program));
-        Ok(Self { name: files.name.clone(), version, manifest, templates, codes, rules, fields, warnings: all.warnings, capacity: AtomicUsize::new(2048) })
+        Ok(Self {
+            name: files.name.clone(),
+            version,
+            manifest,
+            templates,
+            codes,
+            rules,
+            fields,
+            warnings: all.warnings,
+            capacity: AtomicUsize::new(2048),
+        })
     }
 }
 

@@ -303,7 +303,8 @@ impl<'t> Builder<'_, 't> {
 fn is_nearly_ours(namespace: &str) -> bool {
     let family = NAMESPACE.trim_end_matches("1");
     namespace != NAMESPACE
-        && (namespace.to_ascii_lowercase().starts_with(family.trim_end_matches(':')) || strsim::damerau_levenshtein(namespace, NAMESPACE) <= 4)
+        && (namespace.to_ascii_lowercase().starts_with(family.trim_end_matches(':'))
+            || strsim::damerau_levenshtein(namespace, NAMESPACE) <= 4)
 }
 
 /// The character of an entity or character reference, without `&` and `;`.

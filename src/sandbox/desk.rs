@@ -132,7 +132,8 @@ impl Desk {
         let known = messages.entry(key, || Known { sha256, arrivals: 0, faults: 0, taken: None });
         known.arrivals = known.arrivals.saturating_add(1);
         let arrival = known.arrivals;
-        let plain = |answer, outcome, conversation| Decision { answer, outcome, conversation, arrival, due: Vec::new(), early: false, reply: None };
+        let plain =
+            |answer, outcome, conversation| Decision { answer, outcome, conversation, arrival, due: Vec::new(), early: false, reply: None };
         if known.sha256 != sha256 {
             return plain(Answer::Conflict, Outcome::Conflict, None);
         }

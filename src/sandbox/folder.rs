@@ -69,7 +69,10 @@ impl Folder {
     pub(super) fn read(options: &FolderOptions) -> Result<Self, SandboxError> {
         let cases = options.folder.join("notices");
         let read = |name: &String| Case::read(&cases, name);
-        Ok(Self { reply: options.reply.as_ref().map(read).transpose()?, notices: options.notices.iter().map(read).collect::<Result<_, _>>()? })
+        Ok(Self {
+            reply: options.reply.as_ref().map(read).transpose()?,
+            notices: options.notices.iter().map(read).collect::<Result<_, _>>()?,
+        })
     }
 
     /// The synchronous reply to a message.

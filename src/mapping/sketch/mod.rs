@@ -37,7 +37,13 @@ pub fn sketch(name: &str, sample: &str) -> Result<Sketch, Vec<MappingFault>> {
     let root = template::read(sample, &mut faults).map(|template| template.root);
     let found = faults.into_vec();
     let Some(root) = root.filter(|_| found.is_empty()) else { return Err(found) };
-    let mut writer = Writer { sketch: Sketch { template: String::new(), proposed: 0, undecided: 0 }, path: Vec::new(), line: None, counting: Vec::new(), two_lines: false };
+    let mut writer = Writer {
+        sketch: Sketch { template: String::new(), proposed: 0, undecided: 0 },
+        path: Vec::new(),
+        line: None,
+        counting: Vec::new(),
+        two_lines: false,
+    };
     writer.sketch.template.push_str("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
     writer.element(&root, 0, 1);
     Ok(writer.sketch)
@@ -189,7 +195,10 @@ fn is_line(element: &Element) -> bool {
         Node::Element(child) => Some(child),
         Node::Text(_) => None,
     });
-    recognise::names_a_line(&Name::new(&element.name)) && inner.clone().count() > 1 && describes(element) && !inner.into_iter().any(contains_line)
+    recognise::names_a_line(&Name::new(&element.name))
+        && inner.clone().count() > 1
+        && describes(element)
+        && !inner.into_iter().any(contains_line)
 }
 
 fn contains_line(element: &Element) -> bool {
@@ -220,9 +229,8 @@ fn counting(first: &Element, others: &[Node]) -> Vec<String> {
             Node::Element(element) => Some(element),
             Node::Text(_) => None,
         });
-        let is = |element: &Element, place: usize| {
-            value(element, name).is_some_and(|value| value.trim_start_matches('0') == place.to_string())
-        };
+        let is =
+            |element: &Element, place: usize| value(element, name).is_some_and(|value| value.trim_start_matches('0') == place.to_string());
         !others.is_empty() && is(first, 1) && elements.by_ref().zip(2..).all(|(element, place)| is(element, place))
     };
     names.into_iter().filter(counts).map(str::to_owned).collect()

@@ -48,7 +48,8 @@ const PARTY_FIELDS: &[(&[&str], Form, &str)] = &[
     (&["company", "company name", "name"], has_letters, "P.company or P.name"),
 ];
 
-const SECOND_LINES: &[&str] = &["line 2", "address 2", "street 2", "address line 2", "address supplement", "additional address", "supplement"];
+const SECOND_LINES: &[&str] =
+    &["line 2", "address 2", "street 2", "address line 2", "address supplement", "additional address", "supplement"];
 /// Words of what is paid for the way, not for the goods.
 const CARRIAGE: &[&str] = &["freight", "postage", "carriage", "transport charge", "transport charges", "transport cost", "transport costs"];
 const AMOUNTS: &[&str] = &["amount", "value", "price"];
@@ -184,10 +185,9 @@ fn commodity(value: &str) -> Option<String> {
 
 fn by_line(context: &Context<'_>) -> Option<String> {
     let Context { name, value, .. } = context;
-    if is_commodity(name) || name.has(&["id"]) && context.path.iter().any(is_commodity) {
-        if let Some(code) = commodity(value) {
-            return Some(code);
-        }
+    let is_code = is_commodity(name) || name.has(&["id"]) && context.path.iter().any(is_commodity);
+    if let Some(code) = is_code.then(|| commodity(value)).flatten() {
+        return Some(code);
     }
     if is_place(context) {
         return Some("position".to_owned());
@@ -210,8 +210,15 @@ fn by_line(context: &Context<'_>) -> Option<String> {
 }
 
 fn by_item(context: &Context<'_>) -> Option<String> {
-    const OWN_REFERENCE: &[&str] =
-        &["functional reference", "local reference", "lrn", "reference number", "declaration number", "ref num hea", "functional reference id"];
+    const OWN_REFERENCE: &[&str] = &[
+        "functional reference",
+        "local reference",
+        "lrn",
+        "reference number",
+        "declaration number",
+        "ref num hea",
+        "functional reference id",
+    ];
     let Context { name, value, .. } = context;
     let carriage = around(context, CARRIAGE);
     let number = decimals(value);
@@ -244,7 +251,9 @@ fn is_flight(value: &str) -> bool {
     let plain: Vec<u8> = value.bytes().filter(|b| *b != b' ').collect();
     let Some((airline, number)) = plain.split_at_checked(2) else { return false };
     let letters = airline.iter().filter(|b| b.is_ascii_uppercase()).count();
-    letters > 0 && airline.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit()) && (1..=4).contains(&number.len())
+    letters > 0
+        && airline.iter().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        && (1..=4).contains(&number.len())
         && number.iter().all(u8::is_ascii_digit)
 }
 

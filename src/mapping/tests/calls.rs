@@ -296,7 +296,10 @@ fn what_hangs_on_a_failed_conversion_is_no_fault_of_its_own() {
     for inner in [
         format!("<A>{{contents | total('GBP', 'value')}}</A>{}", check("contents | total('GBP', 'value') &lt;= 135")),
         format!("<A p:let-total=\"contents | total('GBP', 'value')\">{{total}}{}</A>", check("total &lt;= 135")),
-        format!("<A p:let-total=\"contents | total('GBP', 'value')\" p:let-half=\"total / 2\"><B>{{half}}</B>{}</A>", check("half &lt;= 67")),
+        format!(
+            "<A p:let-total=\"contents | total('GBP', 'value')\" p:let-half=\"total / 2\"><B>{{half}}</B>{}</A>",
+            check("half &lt;= 67")
+        ),
     ] {
         assert_eq!(of(&inner), ["/contents/1/value/currency mapping_value"], "{inner}");
     }

@@ -232,14 +232,26 @@ proptest! {
 #[test]
 fn a_pipe_behind_an_operator_says_what_it_takes() {
     for (expression, at, written) in [
-        ("sender.company or sender.name | cut(8)", 30, "write `(sender.company or sender.name) | cut(8)`, or `sender.company or (sender.name | cut(8))`"),
+        (
+            "sender.company or sender.name | cut(8)",
+            30,
+            "write `(sender.company or sender.name) | cut(8)`, or `sender.company or (sender.name | cut(8))`",
+        ),
         ("1 + 2.5 | decimals(0)", 8, "write `(1 + 2.5) | decimals(0)`, or `1 + (2.5 | decimals(0))`"),
         ("[1, 2 - -3 | kg(1)]", 11, "write `(2 - -3) | kg(1)`, or `2 - (-3 | kg(1))`"),
-        ("item_id ~ sender.name | upper | cut(3)", 22, "write `(item_id ~ sender.name) | upper | cut(3)`, or `item_id ~ (sender.name | upper | cut(3))`"),
+        (
+            "item_id ~ sender.name | upper | cut(3)",
+            22,
+            "write `(item_id ~ sender.name) | upper | cut(3)`, or `item_id ~ (sender.name | upper | cut(3))`",
+        ),
         ("item_id == sender.name | upper", 23, "write `item_id == (sender.name | upper)`"),
         ("item_id in (sender.name) | trim", 25, "write `item_id in ((sender.name) | trim)`"),
         ("1 if item_id else 2 | kg(1)", 20, "write `(1 if item_id else 2) | kg(1)`, or `1 if item_id else (2 | kg(1))`"),
-        ("sender.name | trim or sender.city | trim", 34, "write `(sender.name | trim or sender.city) | trim`, or `sender.name | trim or (sender.city | trim)`"),
+        (
+            "sender.name | trim or sender.city | trim",
+            34,
+            "write `(sender.name | trim or sender.city) | trim`, or `sender.name | trim or (sender.city | trim)`",
+        ),
         ("1 + 2 | decimals(0) == 3", 6, "write `(1 + 2) | decimals(0)`"),
         ("sender.company and sender.name | cut(8) ~ 'x'", 31, "write `(sender.company and sender.name) | cut(8)`"),
     ] {
@@ -273,7 +285,8 @@ fn what_looks_like_the_mapping_language_but_is_not_is_told() {
     ] {
         assert_eq!(faults(&files(template)), [format!("test/declaration.xml:{expected}")], "{template}");
     }
-    let template = "<R xmlns:p=\"urn:preclear:mapping:1\"><A optional=\"true\">{item_id}</A><B x:each=\"a\" xmlns:x=\"urn:x\" let-a=\"1\"/></R>";
+    let template =
+        "<R xmlns:p=\"urn:preclear:mapping:1\"><A optional=\"true\">{item_id}</A><B x:each=\"a\" xmlns:x=\"urn:x\" let-a=\"1\"/></R>";
     let warnings: Vec<String> = Mapping::load(&files(template)).expect("loads").warnings.iter().map(ToString::to_string).collect();
     let expected = [
         "test/declaration.xml:1:40: optional without a prefix is an attribute of the message; of the mapping language it is p:optional",
@@ -294,7 +307,13 @@ fn what_is_still_to_be_decided_is_named_with_the_value_of_the_sample() {
     assert_eq!(found, expected);
     files.files.insert("mapping.toml".to_owned(), format!("draft = true\n{MANIFEST}").into_bytes());
     let mapping = Mapping::load(&files).expect("a draft may be undecided");
-    assert_eq!(told(&mapping.warnings), ["test/declaration.xml:2:14: Office/@no (sample 7) is still to be decided", "test/declaration.xml:2:27: Office (sample CH004351) is still to be decided"]);
+    assert_eq!(
+        told(&mapping.warnings),
+        [
+            "test/declaration.xml:2:14: Office/@no (sample 7) is still to be decided",
+            "test/declaration.xml:2:27: Office (sample CH004351) is still to be decided"
+        ]
+    );
 }
 
 #[test]
