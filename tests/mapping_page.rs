@@ -7,9 +7,10 @@
 //! | `file=PATH` | a file, written |
 //! | `diff file=PATH` | a change of it: what stands there now, and what shall |
 //! | `console` | commands after `$ `; the lines below have to be in their output, `…` stands for anything |
+//! | `console live` | the same with programs that run on (`&`) until the end, on free ports; a command is repeated until its lines come |
 //! | `xml template`, then `xml makes` | the inside of a template, and what it makes of `examples/one.json` |
 //! | `toml notices`, then `notice`, then `json facts` | reading rules, a notice, the facts |
-//! | `toml manifest`, `toml broker` | a part of a `mapping.toml`, of a `[brokers.X]` that has to be sound |
+//! | `toml manifest`, `toml broker`, `toml settings` | a part of a `mapping.toml`, of a `[brokers.X]`, a case's `settings.toml` that has to be sound |
 //!
 //! A fence of no such kind fails the test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "a test")]
@@ -99,17 +100,85 @@ fn console(folder: &Path, text: &str) {
     }
 }
 
+/// Where the program is found.
+fn path() -> String {
+    let binary = Path::new(env!("CARGO_BIN_EXE_preclear")).parent().unwrap();
+    format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default())
+}
+
 /// What a command prints, to both streams; a failure says so at the end.
 fn run(folder: &Path, command: &str) -> String {
-    let binary = Path::new(env!("CARGO_BIN_EXE_preclear")).parent().unwrap();
-    let path = format!("{}:{}", binary.display(), std::env::var("PATH").unwrap_or_default());
     let both = format!("{{ {command}; }} 2>&1");
-    let output = Command::new("sh").args(["-c", &both]).current_dir(folder).env("PATH", path).output().unwrap();
+    let output = Command::new("sh").args(["-c", &both]).current_dir(folder).env("PATH", path()).output().unwrap();
     let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
     if !output.status.success() {
         text.push_str(&format!("(exit {})\n", output.status.code().unwrap_or(-1)));
     }
     text
+}
+
+/// Programs that run on, ended with the test.
+struct Running(Vec<std::process::Child>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        for child in &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Runs the commands of a fence that talk to one another. The page's ports become free ones, so that tests do not meet.
+fn live(folder: &Path, text: &str) {
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(60);
+    let free = || std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let ports: Vec<(&str, u16)> = ["8080", "8443", "9090", "9443"].into_iter().map(|port| (port, free())).collect();
+    let at = |page: &str| format!("127.0.0.1:{}", ports.iter().find(|(port, _)| *port == page).unwrap().1);
+    let moved =
+        |text: &str| ports.iter().fold(text.to_owned(), |text, (page, port)| text.replace(&format!(":{page}"), &format!(":{port}")));
+    let config = folder.join("preclear.toml");
+    std::fs::write(&config, moved(&std::fs::read_to_string(&config).unwrap())).unwrap();
+    let mut running = Running(Vec::new());
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let command = moved(line.strip_prefix("$ ").unwrap_or_else(|| panic!("a command is expected, not: {line}")));
+        if let Some(command) = command.strip_suffix('&') {
+            let listens = if command.contains(" sandbox ") { ("9443", " --listen ") } else { ("8080", "") };
+            let listen = if listens.1.is_empty() { String::new() } else { format!("{}{}", listens.1, at(listens.0)) };
+            let command = format!("exec {command}{listen} --addresses {}.json", listens.0);
+            let mut child = Command::new("sh");
+            child.args(["-c", &command]).current_dir(folder).env("PATH", path()).env("PRECLEAR__INTAKE__LISTEN", at("8080"));
+            child
+                .env("PRECLEAR__CALLBACKS__LISTEN", at("8443"))
+                .env("PRECLEAR__OPS__LISTEN", at("9090"))
+                .stdout(std::process::Stdio::null());
+            child.stderr(std::fs::File::create(folder.join(format!("{}.log", listens.0))).unwrap());
+            running.0.push(child.spawn().unwrap());
+            let log = || std::fs::read_to_string(folder.join(format!("{}.log", listens.0))).unwrap_or_default();
+            until(DEADLINE, || folder.join(format!("{}.json", listens.0)).exists(), &|| format!("`{command}` does not listen:\n{}", log()));
+            continue;
+        }
+        let mut shown = Vec::new();
+        while let Some(line) = lines.next_if(|line| !line.starts_with("$ ")) {
+            shown.push(line);
+        }
+        let output = std::cell::RefCell::new(String::new());
+        let comes = || {
+            *output.borrow_mut() = run(folder, &command);
+            shown.iter().all(|line| output.borrow().replace("\": ", "\":").contains(line))
+        };
+        until(DEADLINE, comes, &|| format!("`{command}` does not print {shown:?}, but:\n{}", output.borrow()));
+    }
+}
+
+/// Waits for something that another program does.
+fn until(deadline: std::time::Duration, mut holds: impl FnMut() -> bool, told: &dyn Fn() -> String) {
+    let start = std::time::Instant::now();
+    while !holds() {
+        assert!(start.elapsed() < deadline, "{}", told());
+        std::thread::sleep(std::time::Duration::from_millis(100));
+    }
 }
 
 fn facts(rules: &str, notice: &str) -> serde_json::Value {
@@ -150,6 +219,7 @@ fn every_snippet_of_the_page_does_what_the_page_says() {
                 std::fs::write(folder.join(file), text).unwrap();
             }
             (["console"], None) => console(&folder, text),
+            (["console", "live"], None) => live(&folder, text),
             (["xml", "template"], None) => template = Some(text),
             (["xml", "makes"], None) => {
                 let made = makes(template.take().expect("a template before"), "key,value\nH87,PCE\nNPR,PR\n", "");
@@ -169,6 +239,9 @@ fn every_snippet_of_the_page_does_what_the_page_says() {
                 mapping(&[("mapping.toml", &manifest), ("declaration.xml", "<R/>"), ("waybill.xml", "<W/>")]);
             }
             (["toml", "broker"], None) => broker(text),
+            (["toml", "settings"], None) => {
+                CaseContext::read(text).unwrap_or_else(|fault| panic!("docs/MAPPING.md:{line}: {fault}"));
+            }
             _ => panic!("docs/MAPPING.md:{line}: a fence of no known kind: {info}"),
         }
     }

@@ -99,3 +99,73 @@ fn a_fault_of_a_mapping_ends_the_check_with_its_place() {
     assert!(err.contains("message has no lnr (did you mean lrn?)"), "{err}");
     assert!(err.starts_with("hmrc-cds/declaration.xml:"), "{err}");
 }
+
+/// Runs a command on a folder of mappings.
+fn told(folder: &std::path::Path, command: MappingCommand) -> (u8, String, String) {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let code = run(&MappingArgs { mappings: Some(folder.to_owned()), command }, &mut out, &mut err);
+    (code, String::from_utf8(out).expect("UTF-8"), String::from_utf8(err).expect("UTF-8"))
+}
+
+/// A small mapping with a notice case that no rule knows, and a code without a row.
+fn small(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    let _ = std::fs::remove_dir_all(&folder);
+    let files = [
+        ("mapping.toml", "title = \"t\"\nversion = \"1.0.0\"\nsource = \"s\"\n[transport]\ncontent_type = \"application/xml\"\n"),
+        ("declaration.xml", "<R><Id>{item_id}</Id><Region>{recipient.region}</Region></R>"),
+        ("codes/known.csv", "key,value,meaning\n1,a,first\n2,b,second\n"),
+        (
+            "notices.toml",
+            "[namespaces]\ns = \"urn:s\"\nsx = \"urn:other\"\n[[notice]]\nname = \"n\"\neach = \"/s:Status\"\ncode = \"@c\"\ncodes = \"known\"\n\
+             lrn = \"@l\"\n[[notice.status]]\ncode = \"1\"\nstatus = \"accepted\"\n",
+        ),
+        ("notices/one/notice.xml", "<Status xmlns=\"urn:s\" c=\"1\" l=\"L\"/>"),
+        ("notices/one/expected.json", "[{\"track\": \"clearance\", \"status\": \"accepted\", \"code\": \"1\", \"lrn\": \"L\"}]"),
+    ];
+    for (path, text) in files {
+        let path = folder.join("small").join(path);
+        std::fs::create_dir_all(path.parent().expect("parent")).expect("folder");
+        std::fs::write(path, text).expect("written");
+    }
+    folder
+}
+
+#[test]
+fn a_code_without_a_row_is_a_warning_and_an_unknown_format_says_what_it_is() {
+    let folder = small("unknown-format");
+    let (code, out, err) = check(folder.clone(), None, false);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("small/notices.toml:4:1: no row for the code 2 of codes/known.csv"), "{out}");
+    assert!(out.ends_with("1 mapping, 0 faults, 1 warning, 1 case, 0 failed, 0 messages valid against their schema\n"), "{out}");
+
+    let notice = folder.join("small/notices/one/notice.xml");
+    std::fs::write(&notice, "<Status xmlns=\"urn:S\" c=\"1\"/>").expect("written");
+    let what = "the root is {urn:S}Status; the rules look for\n  small/notices.toml:4: /s:Status with s = urn:s\n";
+    let (code, _, err) = told(&folder, MappingCommand::Read { name: "small".to_owned(), notice });
+    assert_eq!((code, err), (1, format!("unreadable: unknown_format: {what}")));
+    let (code, _, err) = check(folder, None, false);
+    assert!(code == 1 && err.starts_with("small/notices/one: expected [") && err.contains(what), "{err}");
+}
+
+#[test]
+fn a_message_can_be_indented_and_a_difference_counts_what_neither_takes() {
+    let folder = small("pretty");
+    let declaration = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples/one.json");
+    let small = folder.join("small");
+    let diff = || MappingCommand::Diff { old: small.clone(), new: small.clone(), declarations: vec![declaration.clone()], settings: None };
+    let (code, out, _) = told(&folder, diff());
+    assert_eq!(code, 0);
+    assert!(out.starts_with("1 declaration: 1 the same (1 of them refused both times), 0 another message"), "{out}");
+    std::fs::write(small.join("declaration.xml"), "<R><Id>{item_id}</Id></R>").expect("written");
+    assert!(told(&folder, diff()).1.starts_with("1 declaration: 1 the same, 0 another"));
+    let render = |pretty: bool| {
+        let command =
+            MappingCommand::Render { name: "small".to_owned(), declaration: declaration.clone(), settings: None, previous: None, pretty };
+        told(&folder, command).1
+    };
+    assert_eq!(
+        (render(false).as_str(), render(true).as_str()),
+        ("<R><Id>EE123456785KR</Id></R>\n", "<R>\n  <Id>EE123456785KR</Id>\n</R>\n")
+    );
+}

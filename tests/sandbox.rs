@@ -11,8 +11,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use preclear::mapping::{Registry, Source};
 use preclear::pki::{Authority, Issued, Purpose, install_crypto_provider};
-use preclear::sandbox::{CallbackOptions, Outcome, Sandbox, SandboxOptions, Scenario, Summary, TlsMaterial};
+use preclear::sandbox::{CallbackOptions, FolderOptions, Outcome, Sandbox, SandboxOptions, Scenario, Summary, TlsMaterial};
 use rustls::server::WebPkiClientVerifier;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
@@ -509,4 +510,41 @@ async fn a_stop_lets_what_is_open_end() {
     let response = answer.await.expect("joined").expect("answered, not cut");
     assert_eq!(response.status().as_u16(), 202);
     assert_eq!(bench.receiver.codes(), "01 13 13 09", "its notices were brought before the end");
+}
+
+#[tokio::test]
+async fn a_mappings_folder_speaks_another_format_with_the_references_of_the_message() {
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("mappings/nl-deco");
+    let bench = Bench::new(0, |options| {
+        let notices = vec!["control-planned".to_owned(), "accepted-and-released".to_owned()];
+        options.folder = Some(FolderOptions { folder: folder.clone(), reply: Some("accepted".to_owned()), notices });
+    })
+    .await;
+    let (registry, _) = Registry::load(&Source::Folder(folder.parent().expect("mappings").to_owned()));
+    let mapping = registry.get("nl-deco").expect("loads");
+    let lrn = "CP123456785KR26112001";
+    let answer = bench.post("k", format!("<Any><Reference>{lrn}</Reference></Any>")).await.expect("answered");
+    assert_eq!(answer.status().as_u16(), 200);
+    let reply = answer.bytes().await.expect("body");
+    bench.sandbox.idle().await;
+    let received = bench.receiver.received();
+    assert_eq!(received.len(), 2);
+    let mut mrns = std::collections::BTreeSet::new();
+    for body in [reply.to_vec()].iter().chain(received.iter().map(|callback| &callback.body)) {
+        let facts = mapping.read(body).expect("the mapping reads its own cases");
+        assert!(facts.iter().filter_map(|fact| fact.lrn.as_deref()).all(|found| found == lrn), "{facts:?}");
+        mrns.extend(facts.into_iter().filter_map(|fact| fact.mrn));
+    }
+    assert_eq!(mrns.len(), 1, "one declaration has one reference: {mrns:?}");
+    let codes: Vec<String> = bench.sandbox.ledger.callbacks().into_iter().map(|callback| callback.code).collect();
+    assert_eq!(codes, ["control-planned", "accepted-and-released"]);
+
+    assert_eq!(bench.status("other", "<Any/>").await, 400);
+    let refused = bench.sandbox.ledger.entries().pop().expect("written");
+    assert_eq!(refused.refused_for, Some("no LRN (item id, posting date, two characters) stands in the message"));
+
+    let mut options = SandboxOptions::new(bench.pki.material(&bench.pki.broker));
+    options.folder = Some(FolderOptions { folder, reply: None, notices: vec!["acepted".to_owned()] });
+    let fault = Sandbox::start(options).await.err().expect("no such case").to_string();
+    assert!(fault.starts_with("there is no notice case acepted; there are: accepted, accepted-and-released, "), "{fault}");
 }

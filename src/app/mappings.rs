@@ -11,6 +11,7 @@ use std::sync::Arc;
 use crate::catalog::{Catalog, MappingState, Standings};
 use crate::config::Config;
 use crate::http::ops::source::OpsFault;
+use crate::mapping::faults::nearest;
 use crate::mapping::{Broken, Files, MAX_RATES_BYTES, MappingFault, Rates, Registry, Source};
 use crate::store::{MappingVersion, Store, StoreError};
 
@@ -161,7 +162,10 @@ fn missing(config: &Config, registry: &Registry, broken: &[Broken]) -> BTreeMap<
         let name = settings.mapping.as_str();
         if registry.get(name).is_none() && !missing.contains_key(name) {
             let of_folder: Vec<MappingFault> = whole.iter().flat_map(|broken| broken.faults.clone()).collect();
-            let gone = || vec![MappingFault::whole(name, format!("there is no such folder, and brokers.{broker} names it"))];
+            let gone = || {
+                let fault = MappingFault::whole(name, format!("there is no such folder, and brokers.{broker} names it"));
+                vec![MappingFault { suggestion: nearest(name, registry.names()), ..fault }]
+            };
             missing.insert(name.to_owned(), if of_folder.is_empty() { gone() } else { of_folder });
         }
     }
@@ -303,6 +307,10 @@ mod tests {
         assert_eq!(names, [("a", MappingState::Stored)]);
         assert_eq!(listed[0].faults[0].to_string(), "a:0:0: there is no such folder, and brokers.uk-broker names it");
         assert!(catalog.registry().get("left").is_some(), "its messages can still be sent");
+        let mut registry = Registry::default();
+        registry.add(files("aa", "<R/>")).expect("loads");
+        let told = missing(&config, &registry, &[])["a"][0].to_string();
+        assert_eq!(told, "a:0:0: there is no such folder, and brokers.uk-broker names it (did you mean aa?)");
     }
 
     const PLAIN_MANIFEST: &str = "title = \"t\"\nversion = \"1.0.0\"\nsource = \"s\"\n[transport]\ncontent_type = \"application/xml\"\n";

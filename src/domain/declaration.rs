@@ -421,8 +421,8 @@ record! {
     pub struct TariffCode {
         /// ISO 3166-1 alpha-2.
         country: Text<2>,
-        /// The code.
-        code: HsCode,
+        /// The code, 6 to 14 digits: Swiss codes have eleven.
+        code: HsCode<14>,
     }
 }
 record! {

@@ -54,7 +54,7 @@ fault_codes! {
     S10_COUNTRY = "s10_country", "the issuing country of the S10 identifier is not one that this post may declare";
     UNKNOWN_COUNTRY = "unknown_country", "not an ISO 3166-1 alpha-2 country code";
     UNKNOWN_CURRENCY = "unknown_currency", "not a current ISO 4217 currency code";
-    HS_FORMAT = "hs_format", "an HS code is 6 to 10 digits";
+    HS_FORMAT = "hs_format", "an HS code is 6 to 10 digits, a national tariff code 6 to 14";
     WEIGHT_SUM = "weight_sum", "the lines weigh more than the item's gross weight";
     CONDITION = "condition", "required because of another field, which the detail names";
     CONFLICT = "conflict", "contradicts another field, which the detail names";

@@ -291,32 +291,32 @@ impl FieldType for S10 {
     }
 }
 
-/// An HS code as digits: 6 to 10 of them. Dots and blanks are dropped with a warning; the original
+/// An HS code as digits: 6 to `MOST` of them, 10 unless said otherwise. Dots and blanks are dropped with a warning; the original
 /// stays in the stored body. Six digits are the international code, the rest is national
 /// (UPU Convention Regulations ask for six since 1 September 2025).
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct HsCode(String);
+pub struct HsCode<const MOST: usize = 10>(String);
 
-impl HsCode {
+impl<const MOST: usize> HsCode<MOST> {
     /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-impl FieldType for HsCode {
+impl<const MOST: usize> FieldType for HsCode<MOST> {
     fn kind() -> Kind {
         Kind::Text
     }
 
     fn read(json: &Json<'_>, reader: &mut Reader) -> Self {
         let Json::Text(text) = json else {
-            reader.fault(fault::WRONG_TYPE, "has to be a text of 6 to 10 digits");
+            reader.fault(fault::WRONG_TYPE, format!("has to be a text of 6 to {MOST} digits"));
             return Self::default();
         };
-        let digits: String = text.chars().filter(|c| !matches!(c, '.' | ' ')).take(11).collect();
-        if !(6..=10).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
-            reader.fault(fault::HS_FORMAT, "6 to 10 digits; only dots and blanks may stand between them");
+        let digits: String = text.chars().filter(|c| !matches!(c, '.' | ' ')).take(MOST + 1).collect();
+        if !(6..=MOST).contains(&digits.len()) || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            reader.fault(fault::HS_FORMAT, format!("6 to {MOST} digits; only dots and blanks may stand between them"));
             return Self::default();
         }
         if digits.len() != text.len() {

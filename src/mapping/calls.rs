@@ -15,6 +15,22 @@ use super::value::Ty;
 mod kinds;
 mod written;
 
+/// What other languages call the functions.
+const ELSEWHERE: &[(&[&str], &str)] = &[
+    (&["round", "fixed", "format_number", "number", "ceil", "floor"], "decimals"),
+    (&["truncate", "left", "limit"], "cut"),
+    (&["slice", "substr", "mid"], "substring"),
+    (&["uppercase", "to_upper"], "upper"),
+    (&["lowercase", "to_lower"], "lower"),
+    (&["size", "len"], "length"),
+    (&["strip"], "trim"),
+    (&["lookup", "map", "translate"], "code"),
+    (&["strftime", "format_date", "format"], "date"),
+    (&["concat"], "join"),
+    (&["coalesce", "ifnull"], "default"),
+    (&["lpad", "zfill", "rjust"], "pad_left"),
+];
+
 /// A compiled argument: its code, its kind and where it stands.
 pub(super) struct Given {
     pub code: Code,
@@ -33,19 +49,23 @@ impl Compiler<'_> {
     pub(super) fn call(&mut self, name: &str, at: usize, given: Vec<Given>) -> (Code, Ty) {
         let Some(function) = functions::function(name) else {
             let known = FUNCTIONS.iter().map(|function| function.name);
-            return self.fault(at, Remark::unknown(format!("unknown function {name}"), name, known));
+            let meant = ELSEWHERE.iter().find(|(others, _)| others.contains(&name)).map(|(_, ours)| (*ours).to_owned());
+            let mut remark = Remark::unknown(format!("unknown function {name}"), name, known);
+            remark.suggestion = meant.or(remark.suggestion);
+            return self.fault(at, remark);
         };
         if given.len() < function.needed || given.len() > function.args.len() {
             return self.fault(at, format!("{name} is written `{}`", function.signature));
         }
-        if function.call == Call::Todo && !self.scope.draft {
-            return self.fault(at, "this place is still to be decided: write the expression or the fixed text that belongs here");
+        if function.call == Call::Todo {
+            let sample = given.first().and_then(|given| if let Code::Text(text) = &given.code { Some(text.to_string()) } else { None });
+            self.scope.undecided.borrow_mut().push((at, sample.unwrap_or_default()));
         }
         if matches!(function.call, Call::Convert | Call::Total) {
             self.scope.converts.set(true);
         }
         // Rates and the message's id belong to a message; there is none when a route is chosen.
-        if self.scope.purpose == Use::Route && matches!(function.call, Call::Convert | Call::Total | Call::Guid) {
+        if self.scope.purpose == Use::Route && matches!(function.call, Call::Convert | Call::Total | Call::Guid | Call::Todo) {
             return self.fault(at, format!("{name} is only known in a mapping's templates"));
         }
         self.checked_call(function, given)

@@ -341,7 +341,7 @@ fn notice_case(files: &Files, name: &str, schemas: &Schemas, tally: &mut Tally<'
         result.problems.push(problem);
     }
     // What is kept as unreadable, and JSON, is held to no schema.
-    let xml = files.get(&format!("{name}/notice.xml")).filter(|bytes| tally.read(bytes).is_ok());
+    let xml = files.get(&format!("{name}/notice.xml")).filter(|bytes| tally.read(name, bytes).is_ok());
     if let Some(bytes) = xml {
         // A broker's schema for notices need not have every kind of answer: it judges those whose root it knows.
         let schema =
@@ -355,7 +355,7 @@ fn notice_case(files: &Files, name: &str, schemas: &Schemas, tally: &mut Tally<'
 fn checked_notice(files: &Files, name: &str, result: &mut CaseResult, tally: &mut Tally<'_>) -> Result<(), String> {
     let file = |ending: &str| files.get(&format!("{name}/notice.{ending}"));
     let bytes = file("xml").or_else(|| file("json")).ok_or("notice.xml (or notice.json) is missing")?;
-    let actual = match tally.read(bytes) {
+    let actual = match tally.read(name, bytes) {
         Ok(facts) => serde_json::to_value(facts).map_err(|error| error.to_string())?,
         Err(unreadable) => serde_json::json!({ "unreadable": unreadable.reason.as_str() }),
     };
@@ -365,7 +365,7 @@ fn checked_notice(files: &Files, name: &str, result: &mut CaseResult, tally: &mu
     let expected: Value = serde_json::from_str(expected).map_err(|error| format!("expected.json: {error}"))?;
     match differs(&plain(&expected), &plain(&actual), String::new()) {
         None => Ok(()),
-        Some(difference) => Err(difference),
+        Some(difference) => Err(tally.with_root(difference, bytes)),
     }
 }
 
@@ -394,6 +394,6 @@ fn differs(expected: &Value, actual: &Value, at: String) -> Option<String> {
             a.iter().zip(b).enumerate().find_map(|(index, (a, b))| differs(a, b, format!("{at}/{index}")))
         }
         (a, b) if a == b => None,
-        (a, b) => Some(format!("{at}: expected {a}, found {b}")),
+        (a, b) => Some(format!("{at}{}expected {a}, found {b}", if at.is_empty() { "" } else { ": " })),
     }
 }

@@ -113,9 +113,10 @@ impl Comparison<'_> {
             return Ok(());
         }
         let show = |list: &[(String, String, String)]| {
-            list.iter().map(|(_, name, value)| format!("{name}={value:?}")).collect::<Vec<_>>().join(" ")
+            let list: Vec<_> = list.iter().map(|(_, name, value)| format!("{name}={value:?}")).collect();
+            if list.is_empty() { "no attributes".to_owned() } else { list.join(" ") }
         };
-        self.differ(a, b, path, format!("expected attributes {}, found {}", show(&expected), show(&actual)))
+        self.differ(a, b, path, format!("expected {}, found {}", show(&expected), show(&actual)))
     }
 }
 

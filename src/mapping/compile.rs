@@ -38,9 +38,17 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
         return Program::default();
     };
     let Purpose { kind, settings, codes, draft, traced } = purpose;
-    let scope = Scope { purpose: Use::Message(kind), settings, codes, variables: Vec::new(), draft, converts: false.into() };
+    let scope = Scope {
+        purpose: Use::Message(kind),
+        settings,
+        codes,
+        variables: Vec::new(),
+        draft,
+        converts: false.into(),
+        undecided: Vec::new().into(),
+    };
     let program = Program::default();
-    let mut compiler = Compiler { scope, faults, traced, program, slots: 0, path: Vec::new(), repeats: Vec::new() };
+    let mut compiler = Compiler { scope, faults, traced, program, slots: 0, path: Vec::new(), attribute: None, repeats: Vec::new() };
     let mut block = Block::default();
     if declaration {
         block.text("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n");
@@ -52,13 +60,15 @@ pub(super) fn compile<'t>(purpose: Purpose<'_>, text: &'t str, faults: &mut File
 
 /// The names in force and the place in the template.
 pub(super) struct Compiler<'f, 't, 'm> {
-    scope: Scope<'m>,
+    pub(super) scope: Scope<'m>,
     pub(super) faults: &'f mut FileFaults<'t>,
     traced: bool,
     /// Sites and choices so far.
     program: Program,
     slots: u16,
-    path: Vec<String>,
+    pub(super) path: Vec<String>,
+    /// The attribute whose value is being compiled.
+    pub(super) attribute: Option<String>,
     /// Slots of the entries of the repeats around, outermost first.
     pub(super) repeats: Vec<u16>,
 }
@@ -80,6 +90,7 @@ impl Compiler<'_, '_, '_> {
     pub(super) fn expression(&mut self, text: &Located) -> Option<(Code, Ty)> {
         match expr::compile(&self.scope, &text.text) {
             Ok((code, ty)) => {
+                self.undecided(text);
                 code.choices(&mut |address| {
                     let site = self.site(SiteKind::Choice, text.offset(0), &text.text);
                     self.program.choices.insert(address, site);
@@ -318,6 +329,7 @@ impl Compiler<'_, '_, '_> {
     /// Compiles the parts of a text, or of an attribute's value.
     fn pieces(&mut self, parts: Vec<Part>, attribute: Option<&str>) -> Vec<Piece> {
         let mut pieces = Vec::new();
+        self.attribute = attribute.map(str::to_owned);
         for part in parts {
             match part {
                 Part::Literal(text) => {
@@ -335,6 +347,7 @@ impl Compiler<'_, '_, '_> {
                 }
             }
         }
+        self.attribute = None;
         pieces
     }
 

@@ -37,7 +37,15 @@ impl Condition {
     /// # Errors
     /// Every fault with its column.
     pub fn compile(text: &str) -> Result<Self, Vec<ConditionFault>> {
-        let scope = Scope { purpose: Use::Route, settings: &[], codes: &[], variables: Vec::new(), draft: false, converts: false.into() };
+        let scope = Scope {
+            purpose: Use::Route,
+            settings: &[],
+            codes: &[],
+            variables: Vec::new(),
+            draft: false,
+            converts: false.into(),
+            undecided: Vec::new().into(),
+        };
         let place = |(at, remark): (usize, super::faults::Remark)| ConditionFault {
             column: line_column(text, at).1,
             message: remark.message,

@@ -3,12 +3,12 @@
 //! A branch is a decision of a template that went one way. `p:if`, `p:optional`, `p:check` and `a if c else b`
 //! have two of them; a repeat has one, for an empty list is no branch of its own.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use super::faults::line_column;
 use super::program::SiteId;
 use super::render::render_traced;
-use super::{Input, Mapping, Unreadable, reading, roots};
+use super::{Input, Mapping, Unreadable, UnreadableReason, reading, roots};
 use crate::domain::fact::Fact;
 use crate::domain::fault::Fault;
 
@@ -55,8 +55,12 @@ pub struct Coverage {
     pub all_statuses: usize,
     /// Rows of `notices.toml` that no notice case is read by.
     pub status_gaps: Vec<Gap>,
+    /// Paths of `notices.toml` that find nothing in any notice case: misspelt, or not shown.
+    pub path_gaps: Vec<Gap>,
     /// Codes that a list names as known and `notices.toml` has no row for.
     pub code_gaps: Vec<Gap>,
+    /// Notice cases with a fact that no filing can be found for.
+    pub loose: Vec<Gap>,
 }
 
 /// Counts while cases run.
@@ -67,11 +71,40 @@ pub(super) struct Tally<'m> {
     rows: HashSet<(String, String)>,
     /// Lines of rows of `notices.toml`.
     statuses: HashSet<u32>,
+    /// Lines of keys of `notices.toml` that found something.
+    found: HashSet<u32>,
+    /// Notice cases with a fact without a reference.
+    loose: BTreeSet<String>,
+}
+
+/// Keys of `notices.toml` whose values stand in a fact.
+fn found_keys(fact: &Fact) -> impl Iterator<Item = &'static str> {
+    let keys = [
+        ("code", fact.code.is_some()),
+        ("lrn", fact.lrn.is_some()),
+        ("mrn", fact.mrn.is_some()),
+        ("conversation", fact.conversation.is_some()),
+        ("job", fact.job.is_some()),
+        ("occurred_at", fact.occurred_at.is_some()),
+        ("deadline", fact.deadline.is_some()),
+        ("reasons", !fact.reasons.is_empty()),
+        ("reason", !fact.reasons.is_empty()),
+        ("charges", !fact.charges.is_empty()),
+        ("documents", !fact.documents.is_empty()),
+    ];
+    keys.into_iter().filter_map(|(key, found)| found.then_some(key))
 }
 
 impl<'m> Tally<'m> {
     pub(super) fn new(mapping: &'m Mapping) -> Self {
-        Self { mapping, seen: vec![HashSet::new(); mapping.templates.len()], rows: HashSet::new(), statuses: HashSet::new() }
+        Self {
+            mapping,
+            seen: vec![HashSet::new(); mapping.templates.len()],
+            rows: HashSet::new(),
+            statuses: HashSet::new(),
+            found: HashSet::new(),
+            loose: BTreeSet::new(),
+        }
     }
 
     /// Makes a message once more and counts what it goes through; gives what the traced program made.
@@ -89,12 +122,50 @@ impl<'m> Tally<'m> {
         Some(rendered.map(|rendered| rendered.bytes))
     }
 
-    /// Reads a notice and counts the rows that it is read by.
-    pub(super) fn read(&mut self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
-        let statuses = &mut self.statuses;
-        reading::read(&self.mapping.rules, &self.mapping.fields, bytes, &mut |line| {
-            statuses.insert(line);
+    /// Reads the notice of a case and counts the rows and paths that it is read by.
+    pub(super) fn read(&mut self, case: &str, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
+        let Self { statuses, found, loose, .. } = self;
+        reading::read(&self.mapping.rules, &self.mapping.fields, bytes, &mut |rule, row, fact| {
+            statuses.extend(row.map(|row| row.line));
+            for key in found_keys(fact) {
+                let own = row.and_then(|row| row.values.line(key));
+                // Lists of the shape and of the row add to each other; else the row's own path is used.
+                let list = matches!(key, "reasons" | "reason" | "charges" | "documents");
+                found.extend(own);
+                found.extend(rule.values.line(key).filter(|_| list || own.is_none()));
+            }
+            let referred = [&fact.lrn, &fact.mrn, &fact.conversation, &fact.job].into_iter().any(Option::is_some);
+            if !referred && !rule.reply && fact.note.is_none() {
+                loose.insert(case.to_owned());
+            }
         })
+    }
+
+    /// A difference; of a notice that no rule knows it says what it is.
+    pub(super) fn with_root(&self, difference: String, bytes: &[u8]) -> String {
+        match self.mapping.read(bytes) {
+            Err(unreadable) if unreadable.reason == UnreadableReason::UnknownFormat => {
+                format!("{difference}: {}", self.mapping.unknown_format(bytes))
+            }
+            _ => difference,
+        }
+    }
+
+    /// What the cases do not show of paths, and facts that lead nowhere.
+    fn paths(&self, coverage: &mut Coverage) {
+        let file = format!("{}/notices.toml", self.mapping.name);
+        for rule in &self.mapping.rules.notices {
+            let values = std::iter::once(&rule.values).chain(rule.rows.iter().map(|row| &row.values));
+            for (key, line) in values.flat_map(|values| &values.lines).filter(|(_, line)| !self.found.contains(line)) {
+                let what = format!("{key} finds nothing in any notice case");
+                coverage.path_gaps.push(Gap { file: file.clone(), line: *line, column: 1, what });
+            }
+        }
+        coverage.loose.extend(self.loose.iter().map(|case| {
+            let what = "a fact without lrn, mrn, conversation or job: it finds no filing. A shape that is only the reply to our message says \
+                        reply = true";
+            Gap { file: format!("{}/{case}", self.mapping.name), line: 0, column: 0, what: what.to_owned() }
+        }));
     }
 
     /// Rows of `notices.toml`, and codes without one.
@@ -138,6 +209,7 @@ impl<'m> Tally<'m> {
             }
         }
         self.notices(&mut coverage);
+        self.paths(&mut coverage);
         for list in &self.mapping.codes {
             for key in list.keys() {
                 coverage.all_rows += 1;

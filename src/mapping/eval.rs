@@ -46,6 +46,10 @@ pub(super) enum Definition<'a> {
 pub(super) struct Run<'a> {
     pub roots: Roots<'a>,
     pub slots: Vec<(V<'a>, Definition<'a>)>,
+    /// Slots whose value could not be computed, which has been told.
+    broken_slots: HashSet<u16>,
+    /// Whether what was computed since it was last taken hangs on such a value.
+    broken: bool,
     pub faults: Faults,
     pub warnings: Vec<Fault>,
     /// The rates that were used, each once.
@@ -70,6 +74,8 @@ impl<'a> Run<'a> {
         Self {
             roots,
             slots: vec![(V::Missing, Definition::Nothing); slots],
+            broken_slots: HashSet::new(),
+            broken: false,
             faults: Faults::default(),
             warnings: Vec::new(),
             conversions: Vec::new(),
@@ -84,6 +90,20 @@ impl<'a> Run<'a> {
         }
     }
 
+    /// Whether something could not be computed since this was last asked. What follows from it is no fault of its own.
+    pub(super) fn take_broken(&mut self) -> bool {
+        std::mem::take(&mut self.broken)
+    }
+
+    /// Says of a slot whether its value could not be computed.
+    pub(super) fn set_broken(&mut self, slot: u16, broken: bool) {
+        if broken {
+            self.broken_slots.insert(slot);
+        } else if !self.broken_slots.is_empty() {
+            self.broken_slots.remove(&slot);
+        }
+    }
+
     /// Adds a fault at the field that an expression took its value from.
     pub(super) fn fault(&mut self, code: &'a Code, fault_code: &'static str, detail: String) {
         // What is not listed needs no place.
@@ -94,6 +114,7 @@ impl<'a> Run<'a> {
 
     pub(super) fn fault_at(&mut self, pointer: String, fault_code: &'static str, detail: String) {
         if self.quiet == 0 {
+            self.broken = true;
             self.faults.push(Fault::new(pointer, fault_code, detail));
         }
     }
@@ -115,7 +136,10 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn root(&self, root: Root) -> V<'a> {
+    fn root(&mut self, root: Root) -> V<'a> {
+        if let Root::Slot(slot) = root {
+            self.broken |= !self.broken_slots.is_empty() && self.broken_slots.contains(&slot);
+        }
         let roots = &self.roots;
         match root {
             Root::Declaration => V::Record(roots.declaration),

@@ -41,6 +41,7 @@ pub(super) fn compile(scope: &Scope<'_>, text: &str) -> Result<(Code, Ty), ExprF
     let parsed = parse_expr(text).map_err(|error| vec![syntax(text, &error)])?;
     let mut compiler = Compiler { scope, text, faults: Vec::new(), depth: 0 };
     let compiled = compiler.expr(&parsed);
+    compiler.faults.extend(super::pipes::unclear(text));
     if compiler.faults.is_empty() { Ok(compiled) } else { Err(compiler.faults) }
 }
 
@@ -55,6 +56,9 @@ pub(super) fn condition(scope: &Scope<'_>, text: &str) -> Result<Code, ExprFault
 fn syntax(text: &str, error: &minijinja::Error) -> (usize, Remark) {
     let end = text.trim_end().len();
     let at = error.range().map_or(end, |range| range.start.min(end));
+    if let Some(single) = super::pipes::single_equals(text) {
+        return (single, "values are compared with ==".into());
+    }
     let detail = error.detail().unwrap_or("this is no expression");
     (at, format!("syntax: {detail}").into())
 }
@@ -159,7 +163,14 @@ impl<'c> Compiler<'c> {
     fn path(&mut self, steps: &[Step<'_>]) -> (Code, Ty) {
         match self.scope.resolve(steps) {
             Ok(resolved) => resolved,
-            Err((at, remark)) => self.fault(at, remark),
+            Err((at, mut remark)) => {
+                // The author wrote a path and knows nothing of the records' names.
+                let base: Vec<&str> = steps.iter().take_while(|(_, place)| *place < at).map(|(name, _)| *name).collect();
+                if let Some((_, field)) = remark.message.split_once(" has no field ").filter(|_| !base.is_empty()) {
+                    remark.message = format!("{} has no field {field}", base.join("."));
+                }
+                self.fault(at, remark)
+            }
         }
     }
 

@@ -105,18 +105,34 @@ pub struct FileFaults<'f> {
     file: String,
     text: &'f str,
     list: Vec<MappingFault>,
+    warnings: Vec<MappingFault>,
 }
 
 impl<'f> FileFaults<'f> {
     /// For a file of this name and text.
     pub fn new(file: impl Into<String>, text: &'f str) -> Self {
-        Self { file: file.into(), text, list: Vec::new() }
+        Self { file: file.into(), text, list: Vec::new(), warnings: Vec::new() }
     }
 
     /// Adds a fault at a byte offset of the text; the same fault at the same place is told once.
     pub fn at(&mut self, offset: usize, remark: impl Into<Remark>) {
         let (line, column) = line_column(self.text, offset);
         self.push(line, column, remark.into());
+    }
+
+    /// Adds what is no fault but probably not meant.
+    pub fn warn(&mut self, offset: usize, remark: impl Into<Remark>) {
+        let (line, column) = line_column(self.text, offset);
+        let Remark { message, suggestion } = remark.into();
+        if self.warnings.len() < MAX_MAPPING_FAULTS {
+            self.warnings.push(MappingFault { file: self.file.clone(), line, column, message, suggestion });
+        }
+    }
+
+    /// The warnings so far, in the order of the file.
+    pub fn take_warnings(&mut self) -> Vec<MappingFault> {
+        self.warnings.sort_by_key(|warning| (warning.line, warning.column));
+        std::mem::take(&mut self.warnings)
     }
 
     /// The line of a byte offset, from 1.

@@ -15,26 +15,26 @@ impl Mapping {
     /// # Errors
     /// Every fault of every file.
     pub fn load(files: &Files) -> Result<Self, Vec<MappingFault>> {
-        let mut all = Vec::new();
+        let mut all = Found::default();
         let manifest = match text_of(files, "mapping.toml") {
             Ok(Some(text)) => with_faults(&files.name, "mapping.toml", text, &mut all, manifest::read),
             Ok(None) => {
-                all.push(whole_file(&files.name, "mapping.toml", "the file is missing"));
+                all.faults.push(whole_file(&files.name, "mapping.toml", "the file is missing"));
                 Manifest { messages: messages::usual(), ..Manifest::default() }
             }
             Err(fault) => {
-                all.push(fault);
+                all.faults.push(fault);
                 Manifest { messages: messages::usual(), ..Manifest::default() }
             }
         };
-        let codes = load_codes(files, &mut all);
+        let codes = load_codes(files, &mut all.faults);
         let mut templates = Vec::new();
         for part in &manifest.messages {
             let file = part.file();
             match text_of(files, &file) {
-                Ok(None) if part.named => all.push(whole_file(&files.name, &file, "the file is missing, and [messages] names it")),
+                Ok(None) if part.named => all.faults.push(whole_file(&files.name, &file, "the file is missing, and [messages] names it")),
                 Ok(None) => {}
-                Err(fault) => all.push(fault),
+                Err(fault) => all.faults.push(fault),
                 Ok(Some(text)) => {
                     let mut template = with_faults(&files.name, &file, text, &mut all, |text, faults| {
                         Template::compile(part, text, &manifest, &codes, faults)
@@ -49,24 +49,41 @@ impl Mapping {
             }
         }
         if files.get("declaration.xml").is_none() && !manifest.messages.iter().any(|part| part.named && part.template == "declaration") {
-            all.push(whole_file(&files.name, "declaration.xml", "the file is missing"));
+            all.faults.push(whole_file(&files.name, "declaration.xml", "the file is missing"));
         }
         let rules = match text_of(files, "notices.toml") {
             Ok(None) => rules::Rules::default(),
             Ok(Some(text)) => with_faults(&files.name, "notices.toml", text, &mut all, |text, faults| rules::read(text, &codes, faults)),
             Err(fault) => {
-                all.push(fault);
+                all.faults.push(fault);
                 rules::Rules::default()
             }
         };
-        unknown_files(files, &manifest, &mut all);
-        if !all.is_empty() {
-            return Err(all);
+        unknown_files(files, &manifest, &mut all.faults);
+        if !all.faults.is_empty() {
+            return Err(all.faults);
         }
         let version = format!("{}+{}", manifest.version, files.hash());
         let fields = fieldmap::FieldMap::new(templates.iter().map(|template| &template.program));
-        Ok(Self { name: files.name.clone(), version, manifest, templates, codes, rules, fields, capacity: AtomicUsize::new(2048) })
+        Ok(Self {
+            name: files.name.clone(),
+            version,
+            manifest,
+            templates,
+            codes,
+            rules,
+            fields,
+            warnings: all.warnings,
+            capacity: AtomicUsize::new(2048),
+        })
     }
+}
+
+/// What is told of all files.
+#[derive(Default)]
+struct Found {
+    faults: Vec<MappingFault>,
+    warnings: Vec<MappingFault>,
 }
 
 fn whole_file(mapping: &str, file: &str, message: &str) -> MappingFault {
@@ -85,13 +102,14 @@ fn with_faults<'t, T>(
     mapping: &str,
     file: &str,
     text: &'t str,
-    all: &mut Vec<MappingFault>,
+    all: &mut Found,
     read: impl FnOnce(&'t str, &mut faults::FileFaults<'t>) -> T,
 ) -> T {
     let name = format!("{mapping}/{file}");
     let mut faults = faults::FileFaults::new(name, text);
     let value = read(text, &mut faults);
-    all.extend(faults.into_vec());
+    all.warnings.extend(faults.take_warnings());
+    all.faults.extend(faults.into_vec());
     value
 }
 

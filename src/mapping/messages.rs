@@ -100,9 +100,15 @@ pub(super) fn condition(part: &Part, manifest: &Manifest, codes: &[Arc<CodeList>
         variables: Vec::new(),
         draft: manifest.draft,
         converts: false.into(),
+        undecided: Vec::new().into(),
     };
     match expr::condition(&scope, text) {
-        Ok(code) => Some(code),
+        Ok(code) => {
+            for (at, _) in scope.undecided.into_inner() {
+                faults.at(place + at, "whether a message is made cannot be left to be decided");
+            }
+            Some(code)
+        }
         Err(found) => {
             for (at, remark) in found {
                 let remark: Remark = remark;

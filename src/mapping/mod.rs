@@ -40,6 +40,7 @@ mod expr;
 pub mod faults;
 mod field_origin;
 mod fieldmap;
+pub mod fields;
 mod find;
 pub mod functions;
 mod inbox;
@@ -52,6 +53,7 @@ mod messages;
 mod operator;
 mod origin;
 mod own;
+mod pipes;
 mod pointers;
 mod poll;
 mod program;
@@ -71,6 +73,7 @@ mod tables;
 mod template;
 mod templates;
 mod trace;
+mod unknown;
 mod unwrap;
 mod value;
 mod xml;
@@ -160,6 +163,8 @@ pub struct Mapping {
     rules: rules::Rules,
     /// The way back from our messages to the declaration, for what a notice points at.
     fields: fieldmap::FieldMap,
+    /// What is no fault and yet probably not meant, and the places of a draft that are still to be decided.
+    pub warnings: Vec<MappingFault>,
     /// Bytes of the largest message so far: where the next one's buffer begins.
     capacity: AtomicUsize,
 }
@@ -196,7 +201,7 @@ impl Mapping {
     /// # Errors
     /// When it cannot be read: the bytes are kept and a person is told, nothing is guessed.
     pub fn read(&self, bytes: &[u8]) -> Result<Vec<Fact>, Unreadable> {
-        reading::read(&self.rules, &self.fields, bytes, &mut |_| {})
+        reading::read(&self.rules, &self.fields, bytes, &mut |_, _, _| {})
     }
 
     /// How notices are asked for; none when `notices.toml` has no `[poll]`.

@@ -2,7 +2,7 @@
 //! what they may say, and how the element is written because of them.
 
 use super::compile::{Compiler, Mode};
-use super::faults::Remark;
+use super::faults::{Located, Remark};
 use super::program::{Encoding, SiteId, SiteKind};
 use super::template::{Element, Node};
 
@@ -56,8 +56,30 @@ impl Compiler<'_, '_, '_> {
                 _ => self.faults.at(at, Remark::unknown(format!("there is no attribute p:{name}"), name, OWN_ATTRIBUTES.iter().copied())),
             }
         }
+        for attribute in &element.attributes {
+            let name = attribute.name.as_str();
+            if OWN_ATTRIBUTES.contains(&name) || name.starts_with("let-") {
+                let message = format!("{name} without a prefix is an attribute of the message; of the mapping language it is p:{name}");
+                self.faults.warn(attribute.offset, message);
+            }
+        }
         if group && let Some(attribute) = element.attributes.first() {
             self.faults.at(attribute.offset, "p:group writes only its content: it has no attributes of the message");
+        }
+    }
+
+    /// Tells each `todo` of the expression that was compiled: a fault, but in a draft, which may have them.
+    pub(super) fn undecided(&mut self, text: &Located) {
+        for (at, sample) in self.scope.undecided.take() {
+            let element = self.path.last().map_or("p:group", String::as_str);
+            let attribute = self.attribute.as_ref().map(|name| format!("/@{name}")).unwrap_or_default();
+            let message = format!("{element}{attribute} (sample {sample}) is still to be decided");
+            if self.scope.draft {
+                self.faults.warn(text.offset(at), message);
+            } else {
+                let message = format!("{message}: write the expression or the fixed text that belongs here");
+                self.faults.at(text.offset(at), message);
+            }
         }
     }
 

@@ -68,8 +68,8 @@ impl From<UnreadableReason> for Unreadable {
     }
 }
 
-/// Reads a notice into facts, in the order of the document; `used` is told the lines of the rows that gave them.
-pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8], used: &mut dyn FnMut(u32)) -> Result<Vec<Fact>, Unreadable> {
+/// Reads a notice into facts, in the order of the document; `used` is told each with its shape and row.
+pub(super) fn read(rules: &Rules, fields: &FieldMap, bytes: &[u8], used: Used<'_>) -> Result<Vec<Fact>, Unreadable> {
     if bytes.iter().all(u8::is_ascii_whitespace) {
         return Err(UnreadableReason::Empty.into());
     }
@@ -104,13 +104,15 @@ pub(super) struct Reader<'d, 'a> {
     pub(super) fields: &'d FieldMap,
 }
 
+/// Who counts what the rules find.
+pub(super) type Used<'u> = &'u mut dyn FnMut(&NoticeRule, Option<&Row>, &Fact);
+
 pub(super) type Read<T> = Result<T, Unreadable>;
 
 impl Reader<'_, '_> {
-    fn fact(&mut self, rule: &NoticeRule, node: Found, used: &mut dyn FnMut(u32)) -> Read<Fact> {
+    fn fact(&mut self, rule: &NoticeRule, node: Found, used: Used<'_>) -> Read<Fact> {
         let code = self.text(rule.values.code.as_ref(), node, MAX_REFERENCE)?;
         let row = self.row(rule, code.as_deref(), node)?;
-        row.iter().for_each(|row| used(row.line));
         let empty = Values::default();
         let own = row.map_or(&empty, |row| &row.values);
         let shape = &rule.values;
@@ -140,6 +142,7 @@ impl Reader<'_, '_> {
         if let Some(row) = row {
             self.outcome(row, node, &mut fact)?;
         }
+        used(rule, row, &fact);
         Ok(fact)
     }
 

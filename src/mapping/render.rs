@@ -91,8 +91,11 @@ impl<'a> Writer<'a> {
                     }
                 }
                 Op::Let(slot, code) => {
+                    self.run.take_broken();
                     let value = self.run.eval(code);
+                    let broken = self.run.take_broken();
                     self.run.set(*slot, value, Definition::Let(code));
+                    self.run.set_broken(*slot, broken);
                 }
                 Op::Each(each) => self.each(each),
                 Op::Optional(optional) => self.optional(optional),
@@ -169,8 +172,10 @@ impl<'a> Writer<'a> {
 
     fn required(&mut self, code: &'a Code, place: &'a Place) {
         let before = self.run.faults.count();
+        self.run.take_broken();
         let value = self.run.eval(code);
-        if !self.write(&value, code, place) && self.run.faults.count() == before {
+        let broken = self.run.take_broken();
+        if !self.write(&value, code, place) && self.run.faults.count() == before && !broken {
             let detail = format!("{} needs a value: {}", place.path, place.noun);
             self.run.fault(code, fault::MAPPING_MISSING, detail);
         }
@@ -215,7 +220,10 @@ impl<'a> Writer<'a> {
     }
 
     fn each(&mut self, each: &'a Each) {
+        self.run.take_broken();
         let list = self.run.eval(&each.list);
+        let broken = self.run.take_broken();
+        self.run.set_broken(each.entry, broken);
         let len = list.len().unwrap_or(0);
         self.saw(each.site, len > 0, Some(&each.list));
         self.run.set(each.last, V::Int(i64::try_from(len).unwrap_or(i64::MAX)), Definition::Nothing);
@@ -291,7 +299,12 @@ impl<'a> Writer<'a> {
     }
 
     fn check(&mut self, check: &'a Check) {
+        self.run.take_broken();
         let holds = self.run.test(&check.that);
+        // What could not be computed has been told; whether the rule holds nobody knows.
+        if self.run.take_broken() {
+            return;
+        }
         self.saw(check.site, holds, None);
         if holds {
             return;

@@ -39,7 +39,11 @@ pub(super) struct NoticeRule {
     /// Every code that the format's documentation names, when a list says so.
     pub known: Option<Arc<CodeList>>,
     pub each: Path,
+    /// `each` as people read it, with the namespaces of its prefixes.
+    pub shown: String,
     pub track: Track,
+    /// Whether it only comes as the reply to a message of ours, which says what it is about.
+    pub reply: bool,
     pub values: Values,
     pub rows: Vec<Row>,
 }
@@ -57,6 +61,19 @@ pub(super) struct Values {
     pub reasons: Vec<ReasonRule>,
     pub charges: Vec<ChargeRule>,
     pub documents: Vec<DocumentRule>,
+    /// The keys that are given, with their lines.
+    pub lines: Vec<(&'static str, u32)>,
+}
+
+impl Values {
+    /// Keys that find something in a notice.
+    const KEYS: [&str; 11] =
+        ["code", "lrn", "mrn", "conversation", "job", "occurred_at", "deadline", "reasons", "reason", "charges", "documents"];
+
+    /// The line of a key, when it is given here.
+    pub(super) fn line(&self, key: &str) -> Option<u32> {
+        self.lines.iter().find(|(known, _)| *known == key).map(|(_, line)| *line)
+    }
 }
 
 /// One row of the table of codes.
@@ -142,10 +159,11 @@ pub(super) fn read<'t>(text: &'t str, codes: &[Arc<CodeList>], faults: &mut File
     let mut rules = Rules::default();
     let Some(parsed) = tables::parse(text, faults) else { return rules };
     let mut table = Table::new(parsed.get_ref(), 0..0);
-    let mut prefixes = Prefixes::default();
+    let (mut prefixes, mut namespaces) = (Prefixes::default(), Vec::new());
     if let Some(inner) = table.table("namespaces", faults) {
         for (prefix, uri) in inner.free_texts(faults) {
             prefixes.add(prefix.text, uri.text);
+            namespaces.push((prefix.text.to_owned(), uri.text.to_owned()));
         }
     }
     rules.poll = table.table("poll", faults).and_then(|inner| super::poll::read(inner, &prefixes, faults));
@@ -154,7 +172,7 @@ pub(super) fn read<'t>(text: &'t str, codes: &[Arc<CodeList>], faults: &mut File
     if notices.is_empty() {
         faults.at(0, "at least one [[notice]] is needed");
     }
-    let mut reader = Reader { prefixes: &prefixes, codes, faults };
+    let mut reader = Reader { prefixes: &prefixes, namespaces: &namespaces, codes, faults };
     rules.unwraps.extend(unwraps.into_iter().filter_map(|inner| reader.unwrap(inner)));
     rules.notices.extend(notices.into_iter().filter_map(|inner| reader.notice(inner)));
     table.finish(faults);
@@ -164,6 +182,7 @@ pub(super) fn read<'t>(text: &'t str, codes: &[Arc<CodeList>], faults: &mut File
 
 pub(super) struct Reader<'r, 't> {
     pub(super) prefixes: &'r Prefixes,
+    pub(super) namespaces: &'r [(String, String)],
     pub(super) codes: &'r [Arc<CodeList>],
     pub(super) faults: &'r mut FileFaults<'t>,
 }
@@ -173,8 +192,10 @@ impl Reader<'_, '_> {
         let line = self.faults.line(table.at());
         table.needed("name", self.faults);
         let known = self.known_codes(&mut table);
+        let shown = table.text("each", self.faults).map(|each| super::unknown::shown(each.text, self.namespaces));
         let each = self.place(&mut table, "each");
         let track = self.word(&mut table, "track", Track::WORDS, Track::parse).unwrap_or(Track::Clearance);
+        let reply = table.bool("reply", self.faults).unwrap_or(false);
         let values = self.values(&mut table, true);
         let mut rows: Vec<Row> = Vec::new();
         for inner in table.tables("status", self.faults) {
@@ -190,7 +211,7 @@ impl Reader<'_, '_> {
             self.faults.at(table.at(), "at least one [[notice.status]] is needed");
         }
         table.finish(self.faults);
-        Some(NoticeRule { line, known, each: each?, track, values, rows })
+        Some(NoticeRule { line, known, each: each?, shown: shown.unwrap_or_default(), track, reply, values, rows })
     }
 
     /// The list of codes that `codes` names.
@@ -206,6 +227,8 @@ impl Reader<'_, '_> {
 
     fn values(&mut self, table: &mut Table<'_>, shape: bool) -> Values {
         let code = if shape { self.path(table, "code") } else { None };
+        let given = Values::KEYS.into_iter().filter(|key| shape || *key != "code").filter_map(|key| Some((key, table.place(key)?)));
+        let lines = given.map(|(key, at)| (key, self.faults.line(at))).collect();
         Values {
             code,
             lrn: self.path(table, "lrn"),
@@ -217,6 +240,7 @@ impl Reader<'_, '_> {
             reasons: table.tables("reasons", self.faults).into_iter().filter_map(|inner| self.reason(inner, true)).collect(),
             charges: table.tables("charges", self.faults).into_iter().filter_map(|inner| self.charge(inner)).collect(),
             documents: table.tables("documents", self.faults).into_iter().filter_map(|inner| self.document(inner)).collect(),
+            lines,
         }
     }
 

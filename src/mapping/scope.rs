@@ -48,6 +48,8 @@ pub(super) struct Scope<'m> {
     pub draft: bool,
     /// Set when something is converted to another currency: the mapping needs the operator's rates.
     pub converts: std::cell::Cell<bool>,
+    /// Each `todo` of an expression: where it stands, and the value of the sample.
+    pub undecided: std::cell::RefCell<Vec<(usize, String)>>,
 }
 
 /// One step of a path: its name and where it stands in the expression.

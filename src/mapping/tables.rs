@@ -54,6 +54,11 @@ impl<'t> Table<'t> {
         self.table.get(key).is_some()
     }
 
+    /// Where a key's value stands.
+    pub(super) fn place(&self, key: &str) -> Option<usize> {
+        self.table.get(key).map(|value| value.span().start)
+    }
+
     /// Whether a key holds a table.
     pub(super) fn is_table(&self, key: &str) -> bool {
         self.table.get(key).is_some_and(|value| value.get_ref().is_table())

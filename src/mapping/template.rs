@@ -7,7 +7,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::faults::{FileFaults, Located};
+use super::faults::{FileFaults, Located, Remark};
 
 /// The namespace of the template's own attributes and elements.
 pub const NAMESPACE: &str = "urn:preclear:mapping:1";
@@ -180,6 +180,10 @@ impl<'t> Builder<'_, 't> {
                     let base = before + 1 + start.name().as_ref().len();
                     let inside = |part: &str| (part.as_ptr() as usize).wrapping_sub(place.as_ptr() as usize);
                     let exact = |part: &str, otherwise: usize| if inside(part) <= place.len() { inside(part) } else { otherwise };
+                    if let Some(bracket) = attribute.value.find('<') {
+                        let at = base + exact(&attribute.value, at) + bracket;
+                        self.faults.at(at, "a < in an attribute's value is written &lt;");
+                    }
                     let value = self.resolve(&attribute.value, base + exact(&attribute.value, at));
                     list.push(Attribute { offset: base + exact(attribute.key.as_ref(), at), name, value });
                 }
@@ -220,6 +224,11 @@ impl<'t> Builder<'_, 't> {
     }
 
     fn declare(&mut self, attribute: &Attribute) {
+        let prefix = attribute.name == "xmlns" || attribute.name.starts_with("xmlns:");
+        if prefix && is_nearly_ours(&attribute.value.text) {
+            let suggestion = Some(NAMESPACE.to_owned());
+            self.faults.at(attribute.value.offset(0), Remark { message: "this is not the namespace of mappings".to_owned(), suggestion });
+        }
         if attribute.name == "xmlns" {
             self.namespaces.push((String::new(), attribute.value.text.clone()));
         } else if let Some(prefix) = attribute.name.strip_prefix("xmlns:") {
@@ -287,6 +296,15 @@ impl<'t> Builder<'_, 't> {
             }
         }
     }
+}
+
+/// Whether a namespace was meant to be ours: with a slip, without its version, or with another one. What is written in
+/// a namespace of somebody else would go to the broker.
+fn is_nearly_ours(namespace: &str) -> bool {
+    let family = NAMESPACE.trim_end_matches("1");
+    namespace != NAMESPACE
+        && (namespace.to_ascii_lowercase().starts_with(family.trim_end_matches(':'))
+            || strsim::damerau_levenshtein(namespace, NAMESPACE) <= 4)
 }
 
 /// The character of an entity or character reference, without `&` and `;`.

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
-use uuid::Uuid;
 
 use super::desk::Due;
 use super::ledger::{Callback, Ledger};
@@ -85,7 +84,7 @@ impl Caller {
     /// Brings the notices one after the other, each after `delay`.
     pub(super) async fn bring(&self, due: Vec<Due>, delay: Duration) {
         for due in due {
-            let xml = due.notice.to_xml().into_bytes();
+            let xml = due.told.as_ref().map_or_else(|| due.notice.to_xml().into_bytes(), |told| told.body.clone());
             let body = if due.cut { xml[..xml.len() / 4 * 3].to_vec() } else { xml };
             let body = bytes::Bytes::from(body);
             for _ in 0..due.copies {
@@ -100,7 +99,7 @@ impl Caller {
         let mut attempts = 0;
         let status = loop {
             attempts += 1;
-            let status = self.post(due.conversation, body).await;
+            let status = self.post(due, body).await;
             let taken = status.is_some_and(|status| (200..300).contains(&status));
             if taken || attempts >= self.attempts {
                 break status;
@@ -120,7 +119,7 @@ impl Caller {
             conversation_id: due.conversation,
             lrn: notice.lrn.clone(),
             mrn: notice.mrn.clone(),
-            code: notice.kind.code(),
+            code: due.told.as_ref().map_or_else(|| notice.kind.code().to_owned(), |told| told.case.clone()),
             attempts,
             status,
             delivered,
@@ -128,14 +127,14 @@ impl Caller {
     }
 
     /// One attempt: the status that was answered, or none.
-    async fn post(&self, conversation: Uuid, body: &bytes::Bytes) -> Option<u16> {
+    async fn post(&self, due: &Due, body: &bytes::Bytes) -> Option<u16> {
         // The semaphore is never closed; if it were, the call would only be unbounded.
         let _permit = self.in_flight.acquire().await.ok();
         let sent = self
             .client
             .post(self.url.clone())
-            .header("Content-Type", "application/xml; charset=UTF-8")
-            .header("X-Conversation-ID", conversation.to_string())
+            .header("Content-Type", due.told.as_ref().map_or("application/xml; charset=UTF-8", |told| told.content_type))
+            .header("X-Conversation-ID", due.conversation.to_string())
             .body(body.clone())
             .send()
             .await;

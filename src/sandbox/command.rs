@@ -13,13 +13,14 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::{CallbackOptions, Sandbox, SandboxError, SandboxOptions, Scenario, TlsMaterial, parse_rule};
+use super::{CallbackOptions, FolderOptions, Sandbox, SandboxError, SandboxOptions, Scenario, TlsMaterial, parse_rule};
 
 const EXAMPLES: &str = "Examples:\n  preclear certs issue --dir certs/dev --broker uk-broker\n  \
     preclear sandbox --certificate certs/dev/broker.pem --key certs/dev/broker.key --ca certs/dev/ca.pem \\\n    \
     --callback-url https://localhost:8443 --broker uk-broker \\\n    \
     --callback-certificate certs/dev/uk-broker-client.pem --callback-key certs/dev/uk-broker-client.key \\\n    \
-    --scenario clear --rule EE123456785KR=hold --rule RR123456785JP=429\n\n\
+    --scenario clear --rule EE123456785KR=hold --rule RR123456785JP=429\n  \
+    preclear sandbox … --mapping nl-deco --reply accepted --notice accepted-and-released    (another format, by the folder's own cases)\n\n\
     Scenarios: accept, hold, documents, duties, release, clear, reject, register, silence, 429, 5xx, reset, lost-answer, slow,\n\
     duplicate, out-of-order, early, junk, unknown-code, unreadable. A pre-lodged declaration (IMD) is registered and waits for\n\
     its presentation (GPR), unless a rule says otherwise.";
@@ -64,6 +65,19 @@ pub struct SandboxArgs {
     /// Messages that contain TEXT get this scenario; the first matching rule counts
     #[arg(long = "rule", value_name = "TEXT=SCENARIO", value_parser = parse_rule)]
     rules: Vec<(String, Scenario)>,
+    /// Play the broker of this mapping, whatever its format, by the notice cases of its folder: references of the message
+    /// stand in the place of the case's own
+    #[arg(long, value_name = "NAME")]
+    mapping: Option<String>,
+    /// Folder of mappings
+    #[arg(long, value_name = "DIR", default_value = "mappings", requires = "mapping")]
+    mappings: PathBuf,
+    /// Notice case that answers a message at once [default: 202 without a body]
+    #[arg(long, value_name = "CASE", requires = "mapping")]
+    reply: Option<String>,
+    /// Notice case that is called back; given several times, they come in this order
+    #[arg(long = "notice", value_name = "CASE", requires = "mapping")]
+    notices: Vec<String>,
     /// Take every repeat of an Idempotency-Key as a new message
     #[arg(long)]
     not_idempotent: bool,
@@ -148,6 +162,7 @@ fn options(args: SandboxArgs) -> Result<SandboxOptions, SandboxError> {
     options.callbacks = callbacks;
     options.scenario = args.scenario;
     options.rules = args.rules;
+    options.folder = args.mapping.map(|name| FolderOptions { folder: args.mappings.join(name), reply: args.reply, notices: args.notices });
     options.idempotent = !args.not_idempotent;
     options.schema = args.schema;
     options.delay = Duration::from_millis(args.delay_ms);

@@ -15,6 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::folder::{Folder, Told};
 use super::ledger::Outcome;
 use super::message::Message;
 use super::notice::{Notice, new_mrn};
@@ -54,6 +55,8 @@ pub(super) struct Due {
     pub copies: u8,
     /// Whether it is cut off after three quarters.
     pub cut: bool,
+    /// What is sent instead of the notice: a case of a mapping's folder.
+    pub told: Option<Told>,
 }
 
 /// What follows from an arrival.
@@ -67,6 +70,19 @@ pub(super) struct Decision {
     pub due: Vec<Due>,
     /// Whether they are sent before the answer.
     pub early: bool,
+    /// The body of the answer, when the message is taken.
+    pub reply: Option<Told>,
+}
+
+impl Decision {
+    /// Lets a mapping's folder speak: where the desk has something to say, the folder's cases are said.
+    pub(super) fn speak(&mut self, folder: &Folder, lrn: &str) {
+        let Some(conversation) = self.conversation else { return };
+        self.reply = folder.reply(lrn, conversation);
+        let Some(first) = self.due.drain(..).next() else { return };
+        let due = |told| Due { told: Some(told), conversation, copies: 1, cut: false, ..first.clone() };
+        self.due = folder.notices(lrn, conversation).into_iter().map(due).collect();
+    }
 }
 
 /// How the desk behaves.
@@ -116,7 +132,8 @@ impl Desk {
         let known = messages.entry(key, || Known { sha256, arrivals: 0, faults: 0, taken: None });
         known.arrivals = known.arrivals.saturating_add(1);
         let arrival = known.arrivals;
-        let plain = |answer, outcome, conversation| Decision { answer, outcome, conversation, arrival, due: Vec::new(), early: false };
+        let plain =
+            |answer, outcome, conversation| Decision { answer, outcome, conversation, arrival, due: Vec::new(), early: false, reply: None };
         if known.sha256 != sha256 {
             return plain(Answer::Conflict, Outcome::Conflict, None);
         }
@@ -136,7 +153,7 @@ impl Desk {
             _ => (Answer::Accepted, Outcome::Taken),
         };
         let early = scenario == Scenario::Early;
-        Decision { answer, outcome, conversation: Some(conversation), arrival, due, early }
+        Decision { answer, outcome, conversation: Some(conversation), arrival, due, early, reply: None }
     }
 
     /// The fault that this arrival meets instead of being taken, if its scenario still has one for it.
@@ -187,6 +204,7 @@ fn take(message: &Message, scenario: Scenario, conversation: Uuid, declarations:
             },
             copies: step.copies,
             cut: step.cut,
+            told: None,
         }
     };
     steps(scenario, message, about.is_some()).into_iter().map(due).collect()

@@ -75,6 +75,9 @@ pub struct Entry {
     pub arrival: u32,
     /// Whether this message id had arrived before.
     pub repeat: bool,
+    /// Why it was refused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub refused_for: Option<&'static str>,
 }
 
 /// One callback that was delivered, or given up.
@@ -88,8 +91,8 @@ pub struct Callback {
     pub lrn: String,
     /// The authority's reference.
     pub mrn: Option<String>,
-    /// `FunctionCode` of the notice.
-    pub code: &'static str,
+    /// `FunctionCode` of the notice, or the name of the notice case.
+    pub code: String,
     /// Attempts that were made.
     pub attempts: u32,
     /// The last status that was answered; none where nothing was.

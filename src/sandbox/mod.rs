@@ -2,7 +2,8 @@
 //!
 //! Why it exists: nobody can try a gateway against a real customs authority, and a gateway that is only ever tried against
 //! its own idea of the other side proves nothing. The sandbox is that other side: `preclear sandbox` on the command line,
-//! [`Sandbox`] inside `demo` and the tests. Its shape is that of HMRC's declaration service behind a broker with mutual TLS.
+//! [`Sandbox`] inside `demo` and the tests. Its shape is that of HMRC's declaration service behind a broker with mutual TLS;
+//! with a mapping's folder it is that of the folder's notice cases.
 //!
 //! Invariants:
 //! - it shares no code with the station that sends, the one that takes callbacks, or the mapping; it imports none of them;
@@ -16,6 +17,7 @@ mod caller;
 mod clock;
 mod command;
 mod desk;
+mod folder;
 pub(crate) mod http1;
 mod ledger;
 mod message;
@@ -40,6 +42,7 @@ use tokio_util::task::TaskTracker;
 
 pub use caller::CallbackOptions;
 pub use command::{SandboxArgs, run};
+pub use folder::FolderOptions;
 pub use ledger::{Callback, Entry, Ledger, Outcome, Summary};
 pub use scenario::{Scenario, parse_rule};
 pub use tls::TlsMaterial;
@@ -59,6 +62,14 @@ pub enum SandboxError {
     /// The address cannot be bound.
     #[error("the address cannot be listened on: {0}")]
     Listen(std::io::Error),
+    /// A notice case is not there.
+    #[error("there is no notice case {name}; there are: {known}")]
+    Case {
+        /// The case.
+        name: String,
+        /// Those that there are.
+        known: String,
+    },
     /// A file cannot be read or written.
     #[error("{file}: {source}")]
     File {
@@ -84,6 +95,8 @@ pub struct SandboxOptions {
     pub rules: Vec<(String, Scenario)>,
     /// Asked before the rules.
     pub choose: Option<ChooseScenario>,
+    /// The folder whose notice cases are sent instead of HMRC's notices; then messages may be of any format.
+    pub folder: Option<FolderOptions>,
     /// Whether repeats of one `Idempotency-Key` are dropped.
     pub idempotent: bool,
     /// The official schema of the messages, for `xmllint`; without xmllint it is not used, and a warning is logged.
@@ -114,6 +127,7 @@ impl SandboxOptions {
             scenario: Scenario::Clear,
             rules: Vec::new(),
             choose: None,
+            folder: None,
             idempotent: true,
             schema: None,
             delay: Duration::from_millis(150),
@@ -161,6 +175,7 @@ impl Sandbox {
                 schema
             }
         };
+        let folder = options.folder.as_ref().map(folder::Folder::read).transpose()?;
         let listener = TcpListener::bind(options.listen).await.map_err(SandboxError::Listen)?;
         let address = listener.local_addr().map_err(SandboxError::Listen)?;
         let shared = Arc::new(server::Shared {
@@ -168,6 +183,7 @@ impl Sandbox {
             ledger: ledger.clone(),
             choice: server::Choice { scenario: options.scenario, rules: options.rules, choose: options.choose },
             schema,
+            folder,
             caller: watch::Sender::new(caller),
             max_body: options.max_body_bytes,
             delay: options.delay,

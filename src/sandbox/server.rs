@@ -21,6 +21,7 @@ use tokio_util::task::TaskTracker;
 
 use super::caller::Caller;
 use super::desk::{Answer, Decision, Desk, Due};
+use super::folder::{self, Folder};
 use super::http1::{Http1, ReadFault, Request, Response};
 use super::ledger::{Entry, Ledger, Outcome};
 use super::message::{self, Message};
@@ -67,6 +68,8 @@ pub(super) struct Shared {
     pub ledger: Ledger,
     pub choice: Choice,
     pub schema: Option<Schema>,
+    /// The mapping's folder whose cases are sent.
+    pub folder: Option<Folder>,
     pub caller: watch::Sender<Option<Caller>>,
     pub max_body: usize,
     pub delay: Duration,
@@ -215,18 +218,23 @@ async fn arrive(shared: &Arc<Shared>, peer: &Peer, request: &Request) -> Reply {
         outcome: Outcome::Refused,
         arrival: 0,
         repeat: false,
+        refused_for: None,
     };
     let (key, message) = match check(shared, request).await {
         Ok(found) => found,
-        Err(response) => {
+        Err((reason, response)) => {
             entry.answer = Some(response.status);
+            entry.refused_for = Some(reason);
             shared.ledger.record(entry);
             return Reply::Answer(response, None);
         }
     };
     let scenario = shared.choice.of(&request.body, &message);
-    let decision = shared.desk.receive(&key, sha256, &message, scenario, entry.time);
-    entry.answer = status_of(decision.answer);
+    let mut decision = shared.desk.receive(&key, sha256, &message, scenario, entry.time);
+    if let Some(folder) = &shared.folder {
+        decision.speak(folder, &message.lrn);
+    }
+    entry.answer = status_of(decision.answer).map(|status| if status == 202 && decision.reply.is_some() { 200 } else { status });
     entry.lrn = Some(message.lrn);
     entry.type_code = Some(message.type_code);
     entry.scenario = Some(scenario);
@@ -256,20 +264,24 @@ async fn carry_out(shared: &Arc<Shared>, decision: Decision) -> Reply {
         headers.extend(conversation.clone());
         Response { status, headers, body: body.to_vec() }
     };
+    let taken = || match &decision.reply {
+        Some(told) => with(200, vec![("Content-Type", told.content_type.to_owned())], &told.body),
+        None => with(202, vec![], b""),
+    };
     let response = match decision.answer {
         Answer::Cut => return Reply::Cut(plan),
         Answer::Accepted => {
             if decision.early {
                 bring_early(shared, plan.take()).await;
             }
-            with(202, vec![], b"")
+            taken()
         }
         Answer::AcceptedSlowly => {
             tokio::select! {
                 () = tokio::time::sleep(shared.slow) => {}
                 () = shared.stop.cancelled() => {}
             }
-            with(202, vec![], b"")
+            taken()
         }
         Answer::Junk => with(200, vec![("Content-Type", "text/html".to_owned())], b"<html><p>It works!<br></html>\0\xff"),
         Answer::TooManyRequests => {
@@ -316,36 +328,43 @@ fn start(shared: &Arc<Shared>, plan: Option<Plan>) -> Option<JoinHandle<()>> {
 }
 
 /// The outer checks of a message: headers, shape, schema.
-async fn check(shared: &Shared, request: &Request) -> Result<(String, Message), Response> {
+async fn check(shared: &Shared, request: &Request) -> Result<(String, Message), (&'static str, Response)> {
     if *shared.pending.borrow() >= MAX_PLANS {
         let mut response = refusal(503, "SERVER_BUSY", "too many messages are being worked on", &[]);
         response.headers.push(("Retry-After", shared.retry_after_s.to_string()));
-        return Err(response);
+        return Err(("too many messages are being worked on", response));
     }
     let media = request.header("content-type").unwrap_or_default().split(';').next().unwrap_or_default().trim();
     let is_xml = ["application/xml", "text/xml"].iter().any(|known| media.eq_ignore_ascii_case(known));
-    if !is_xml || request.header("content-encoding").is_some_and(|coding| coding != "identity") {
-        return Err(refusal(415, "UNSUPPORTED_MEDIA_TYPE", "the content type must be XML", &[]));
+    let is_known = is_xml || shared.folder.is_some();
+    if !is_known || request.header("content-encoding").is_some_and(|coding| coding != "identity") {
+        return Err(refused(415, "UNSUPPORTED_MEDIA_TYPE", "the content type must be XML"));
     }
     let key = request.header("idempotency-key").unwrap_or_default();
     if key.is_empty() || key.len() > 255 || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(refusal(400, "BAD_REQUEST", "Idempotency-Key is missing or malformed", &[]));
+        return Err(refused(400, "BAD_REQUEST", "Idempotency-Key is missing or malformed"));
     }
-    let message = message::read(&request.body).map_err(|rule| refusal(400, "BAD_REQUEST", rule, &[]))?;
+    let read = if shared.folder.is_some() { folder::message(&request.body) } else { message::read(&request.body) };
+    let message = read.map_err(|rule| refused(400, "BAD_REQUEST", rule))?;
     if let Some(schema) = &shared.schema {
         match schema.check(request.body.clone()).await {
             Ok(()) => {}
             Err(SchemaFault::Invalid(words)) => {
                 let what = "Payload is not valid according to schema";
-                return Err(refusal(400, "BAD_REQUEST", what, &words));
+                return Err((what, refusal(400, "BAD_REQUEST", what, &words)));
             }
             Err(SchemaFault::NoVerdict) => {
                 tracing::error!("xmllint gave no verdict: is the schema file whole?");
-                return Err(refusal(500, "INTERNAL_SERVER_ERROR", "the message could not be validated", &[]));
+                return Err(refused(500, "INTERNAL_SERVER_ERROR", "the message could not be validated"));
             }
         }
     }
     Ok((key.to_owned(), message))
+}
+
+/// A refusal with its reason.
+fn refused(status: u16, code: &str, reason: &'static str) -> (&'static str, Response) {
+    (reason, refusal(status, code, reason, &[]))
 }
 
 /// An answer that takes nothing, with the authority's error body.

@@ -71,6 +71,16 @@ fn findings(path: &Path, now: Timestamp) -> (Vec<Finding>, bool) {
 fn run_cases(config: &Config, findings: &mut Vec<Finding>) {
     let (registry, _) = Registry::load(&app::source_of(config));
     let used: BTreeSet<&str> = config.brokers.values().map(|broker| broker.mapping.as_str()).collect();
+    for (name, broker) in &config.brokers {
+        let converts = registry.get(broker.mapping.as_str()).is_some_and(|mapping| mapping.converts());
+        if converts && config.mappings.rates.is_none() {
+            let detail = format!(
+                "the mapping {} of the broker {name} converts amounts, and there is no table of rates: what is declared in another currency is refused",
+                broker.mapping.as_str()
+            );
+            findings.push(Finding { area: "mappings", place: "mappings.rates".to_owned(), detail, note: true });
+        }
+    }
     for name in used {
         let (Some(mapping), Some(files)) = (registry.get(name), registry.files(name)) else { continue };
         for case in cases::run(&mapping, &files, &Schemas::default()).0 {

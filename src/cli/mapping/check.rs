@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::Path;
 
-use super::{Done, io, tell};
+use super::{Done, counted, io, tell};
 use crate::mapping::cases::{self, CaseResult};
 use crate::mapping::coverage::Coverage;
 use crate::mapping::schema::Schemas;
@@ -16,6 +16,7 @@ struct Tally {
     cases: usize,
     failed: usize,
     faults: usize,
+    warnings: usize,
     validated: usize,
     uncovered: usize,
     skipped: Vec<String>,
@@ -42,30 +43,37 @@ pub(super) fn check(source: &Source, names: &[String], wishes: Wishes<'_>, out: 
     for mapping in registry.iter().filter(|mapping| chosen(&mapping.name)) {
         let Some(files) = registry.files(&mapping.name) else { continue };
         tally.mappings += 1;
+        for warning in &mapping.warnings {
+            writeln!(out, "{warning}").map_err(io)?;
+        }
+        tally.warnings += mapping.warnings.len();
         let schemas = schemas(mapping, wishes.schemas, source.folder(), &mut tally, err)?;
         let coverage = check_cases(mapping, &files, source.folder(), &schemas, &mut tally, err)?;
         tell_coverage(mapping, &coverage, wishes.coverage, &mut tally, out)?;
     }
-    let Tally { mappings, cases, failed, faults, validated, uncovered, mut skipped } = tally;
+    let Tally { mappings, cases, failed, faults, warnings, validated, uncovered, mut skipped } = tally;
     skipped.dedup();
     for reason in skipped {
         writeln!(err, "skipped: {reason}").map_err(io)?;
     }
-    writeln!(out, "{mappings} mappings, {faults} faults, {cases} cases, {failed} failed, {validated} messages valid against their schema")
-        .map_err(io)?;
-    Ok(u8::from(faults + failed + uncovered > 0))
+    let exit = u8::from(faults + failed + uncovered > 0);
+    let [mappings, faults, warnings, cases, validated] =
+        [(mappings, "mapping"), (faults, "fault"), (warnings, "warning"), (cases, "case"), (validated, "message")].map(counted);
+    writeln!(out, "{mappings}, {faults}, {warnings}, {cases}, {failed} failed, {validated} valid against their schema").map_err(io)?;
+    Ok(exit)
 }
 
 fn tell_coverage(mapping: &Mapping, coverage: &Coverage, list: bool, tally: &mut Tally, out: &mut dyn Write) -> Result<(), String> {
     let Coverage { branches, all_branches, rows, all_rows, statuses, all_statuses, .. } = coverage;
-    for gap in &coverage.code_gaps {
+    for gap in coverage.code_gaps.iter().chain(&coverage.loose) {
         writeln!(out, "{gap}").map_err(io)?;
+        tally.warnings += 1;
     }
     if list {
-        for gap in coverage.gaps.iter().chain(&coverage.status_gaps).chain(&coverage.row_gaps) {
+        for gap in coverage.gaps.iter().chain(&coverage.status_gaps).chain(&coverage.path_gaps).chain(&coverage.row_gaps) {
             writeln!(out, "{gap}").map_err(io)?;
         }
-        tally.uncovered += coverage.gaps.len() + coverage.status_gaps.len();
+        tally.uncovered += coverage.gaps.len() + coverage.status_gaps.len() + coverage.path_gaps.len();
     }
     writeln!(
         out,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use similar::{ChangeTag, TextDiff};
 
-use super::{Done, context, input, io, tell};
+use super::{Done, context, counted, input, io, tell};
 use crate::domain::declaration::Declaration;
 use crate::domain::fault::Fault;
 use crate::mapping::cases::{self, CaseContext};
@@ -16,6 +16,8 @@ use crate::mapping::{Broken, Mapping, Registry, Source, indented};
 #[derive(Default)]
 struct Summary {
     same: usize,
+    /// Of the same those that neither takes.
+    both_refused: usize,
     differ: usize,
     newly_refused: usize,
     newly_taken: usize,
@@ -104,7 +106,10 @@ fn compare(
             summary.newly_taken += 1;
             writeln!(out, "{name}: now taken")?;
         }
-        (Err(old), Err(new)) if old == new => summary.same += 1,
+        (Err(old), Err(new)) if old == new => {
+            summary.same += 1;
+            summary.both_refused += 1;
+        }
         (Err(_), Err(faults)) => {
             summary.refused_otherwise += 1;
             writeln!(out, "{name}: refused for other reasons\n{}", cases::list(&faults))?;
@@ -130,12 +135,14 @@ fn show(old: &str, new: &str, summary: &mut Summary, out: &mut dyn Write) -> std
 }
 
 fn tell_summary(summary: &Summary, out: &mut dyn Write) -> std::io::Result<()> {
-    let Summary { same, differ, newly_refused, newly_taken, refused_otherwise, unreadable, elements } = summary;
+    let Summary { same, both_refused, differ, newly_refused, newly_taken, refused_otherwise, unreadable, elements } = summary;
+    let refused = if *both_refused > 0 { format!(" ({both_refused} of them refused both times)") } else { String::new() };
     let all = same + differ + newly_refused + newly_taken + refused_otherwise;
     writeln!(
         out,
-        "{all} declarations: {same} the same, {differ} another message, {newly_refused} now refused, {newly_taken} now taken, \
-         {refused_otherwise} refused for other reasons, {unreadable} unreadable"
+        "{}: {same} the same{refused}, {differ} another message, {newly_refused} now refused, {newly_taken} now taken, \
+         {refused_otherwise} refused for other reasons, {unreadable} unreadable",
+        counted((all, "declaration"))
     )?;
     if !elements.is_empty() {
         let mut list: Vec<_> = elements.iter().collect();

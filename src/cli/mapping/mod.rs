@@ -7,14 +7,15 @@ use clap::{Args, Subcommand};
 
 use crate::domain::declaration::Declaration;
 use crate::mapping::cases::{self, CaseContext};
-use crate::mapping::{Broken, Mapping, Registry, Source};
+use crate::mapping::fields::{self, FieldLine};
+use crate::mapping::{Broken, Mapping, Registry, Source, UnreadableReason, indented};
 
 mod check;
 mod diff;
 mod explain;
 mod scaffold;
 
-/// Work on mappings: list, check, render, explain, diff, new, read.
+/// Work on mappings: list, check, render, explain, diff, new, read, fields.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  preclear mapping list\n  preclear mapping check hmrc-cds --schemas ../shared/schemas\n  \
     preclear mapping render hmrc-cds declaration.json --settings settings.toml\n  preclear mapping explain hmrc-cds declaration.json --settings settings.toml\n  \
@@ -45,7 +46,7 @@ pub enum MappingCommand {
         /// Folder of official schemas, one folder for each mapping: each message is validated.
         #[arg(long, value_name = "DIR")]
         schemas: Option<PathBuf>,
-        /// List the branches of templates and the rows of code lists that no case touches; exit 1 on such a branch.
+        /// List the branches of templates, the rows and paths of notices and the rows of code lists that no case touches; exit 1 but for the last.
         #[arg(long)]
         coverage: bool,
     },
@@ -62,6 +63,9 @@ pub enum MappingCommand {
         /// The declaration before, for an amendment.
         #[arg(long, value_name = "FILE")]
         previous: Option<PathBuf>,
+        /// Indent it, an element in each line; without it the bytes are those that are sent.
+        #[arg(long)]
+        pretty: bool,
     },
     /// Show how a message is made: each element with its expression, what that looked at, and what was left out.
     #[command(after_help = "Examples:\n  preclear mapping explain hmrc-cds declaration.json --settings settings.toml\n  \
@@ -106,6 +110,9 @@ pub enum MappingCommand {
         #[arg(long, value_name = "FILE")]
         from: Option<PathBuf>,
     },
+    /// List the declaration's fields as templates name them, with what they hold.
+    #[command(after_help = "Example:\n  preclear mapping fields | grep recipient")]
+    Fields,
     /// Print the facts that a notice says, as a JSON array.
     #[command(after_help = "Example:\n  preclear mapping read hmrc-cds notice.xml")]
     Read {
@@ -127,9 +134,9 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
         MappingCommand::Check { names, schemas, coverage } => {
             check::check(&source, names, check::Wishes { schemas: schemas.as_deref(), coverage: *coverage }, out, err)
         }
-        MappingCommand::Render { name, declaration, settings, previous } => {
+        MappingCommand::Render { name, declaration, settings, previous, pretty } => {
             let work = Work::read(&source, name, declaration, previous.as_deref(), settings.as_deref(), err);
-            work.and_then(|work| work.map_or(Ok(1), |work| render(&work, out, err)))
+            work.and_then(|work| work.map_or(Ok(1), |work| render(&work, *pretty, out, err)))
         }
         MappingCommand::Explain { name, declaration, settings, previous, html } => {
             let work = Work::read(&source, name, declaration, previous.as_deref(), settings.as_deref(), err);
@@ -139,6 +146,7 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
             diff::diff([old.as_path(), new.as_path()], declarations, settings.as_deref(), out, err)
         }
         MappingCommand::New { name, from } => scaffold::new(args.mappings.as_deref(), name, from.as_deref(), out),
+        MappingCommand::Fields => fields::lines().iter().try_for_each(|line| field(line, out)).map(|()| 0),
         MappingCommand::Read { name, notice } => read(&source, name, notice, out, err),
     };
     done.unwrap_or_else(|error| {
@@ -149,6 +157,11 @@ pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
 
 type Done = Result<u8, String>;
 
+/// A number with its noun: `1 mapping`, `2 mappings`.
+fn counted((count, noun): (usize, &str)) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
 fn io(error: std::io::Error) -> String {
     format!("cannot write: {error}")
 }
@@ -158,6 +171,12 @@ fn tell(broken: &[Broken], err: &mut dyn Write) -> Result<usize, String> {
         writeln!(err, "{fault}").map_err(io)?;
     }
     Ok(broken.iter().map(|broken| broken.faults.len()).sum())
+}
+
+fn field(line: &FieldLine, out: &mut dyn Write) -> Result<(), String> {
+    let FieldLine { path, kind, required, doc } = line;
+    let required = if *required { ", required" } else { "" };
+    writeln!(out, "{path:<34} {doc} [{kind}{required}]").map_err(io)
 }
 
 fn list(source: &Source, out: &mut dyn Write, err: &mut dyn Write) -> Done {
@@ -236,7 +255,7 @@ fn context(settings: Option<&Path>) -> Result<CaseContext, String> {
     CaseContext::read(&text)
 }
 
-fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
+fn render(work: &Work, pretty: bool, out: &mut dyn Write, err: &mut dyn Write) -> Done {
     match work.context.messages(&work.mapping, &work.declaration, work.previous.as_ref()) {
         Ok(made) => {
             for (template, rendered) in &made {
@@ -244,7 +263,8 @@ fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
                 if made.len() > 1 {
                     writeln!(out, "<!-- {template}.xml -->").map_err(io)?;
                 }
-                out.write_all(&rendered.bytes).map_err(io)?;
+                let shown = if pretty { indented(&rendered.bytes).trim_ascii_end().to_vec() } else { rendered.bytes.clone() };
+                out.write_all(&shown).map_err(io)?;
                 writeln!(out).map_err(io)?;
                 if !rendered.warnings.is_empty() {
                     writeln!(err, "{}", cases::list(&rendered.warnings)).map_err(io)?;
@@ -261,14 +281,19 @@ fn render(work: &Work, out: &mut dyn Write, err: &mut dyn Write) -> Done {
 
 fn read(source: &Source, name: &str, notice: &Path, out: &mut dyn Write, err: &mut dyn Write) -> Done {
     let Some(mapping) = load(source, name, err)? else { return Ok(1) };
-    match mapping.read(&input(notice)?) {
+    let bytes = input(notice)?;
+    match mapping.read(&bytes) {
         Ok(facts) => {
             let shown = serde_json::to_string_pretty(&facts).map_err(|error| error.to_string())?;
             writeln!(out, "{shown}").map_err(io)?;
             Ok(0)
         }
         Err(unreadable) => {
-            writeln!(err, "unreadable: {}", unreadable.reason).map_err(io)?;
+            match unreadable.reason {
+                UnreadableReason::UnknownFormat => writeln!(err, "unreadable: {}: {}", unreadable.reason, mapping.unknown_format(&bytes)),
+                reason => writeln!(err, "unreadable: {reason}"),
+            }
+            .map_err(io)?;
             Ok(1)
         }
     }

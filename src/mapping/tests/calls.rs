@@ -284,3 +284,27 @@ fn rendering_grows_with_the_lines_and_not_with_their_square() {
     let (few, many) = (best(&few), best(&many));
     assert!(many < few * 30, "99 lines take {few:?}, 990 lines take {many:?}");
 }
+
+#[test]
+fn what_hangs_on_a_failed_conversion_is_no_fault_of_its_own() {
+    let check = |that: &str| format!("<p:check that=\"{that}\" code=\"value_limit\" field=\"contents\">At most 135.</p:check>");
+    let of = |inner: &str| {
+        let mut told = made(inner).expect_err("there is no rate");
+        told.dedup();
+        told
+    };
+    for inner in [
+        format!("<A>{{contents | total('GBP', 'value')}}</A>{}", check("contents | total('GBP', 'value') &lt;= 135")),
+        format!("<A p:let-total=\"contents | total('GBP', 'value')\">{{total}}{}</A>", check("total &lt;= 135")),
+        format!(
+            "<A p:let-total=\"contents | total('GBP', 'value')\" p:let-half=\"total / 2\"><B>{{half}}</B>{}</A>",
+            check("half &lt;= 67")
+        ),
+    ] {
+        assert_eq!(of(&inner), ["/contents/1/value/currency mapping_value"], "{inner}");
+    }
+    // What was computed is still held to its rule.
+    let inner = check("contents | count &lt; 3");
+    let told = of(&format!("<A p:let-total=\"contents | total('GBP', 'value')\">{{total}}</A>{inner}"));
+    assert_eq!(told, ["/contents/1/value/currency mapping_value", "/contents value_limit"]);
+}

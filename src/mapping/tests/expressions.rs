@@ -144,6 +144,6 @@ fn routes_see_the_declaration_and_the_post() {
     let shown: Vec<String> = faults.iter().map(ToString::to_string).collect();
     assert_eq!(
         shown,
-        ["column 11: Party has no field contry (did you mean country?)", "column 30: settings is only known in a mapping's templates"]
+        ["column 11: recipient has no field contry (did you mean country?)", "column 30: settings is only known in a mapping's templates"]
     );
 }

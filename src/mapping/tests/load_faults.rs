@@ -37,7 +37,7 @@ fn all_faults_of_a_mapping_are_told_at_once_with_their_places() {
         "test/mapping.toml:6:1: unknown key contenttype (did you mean content_type?)",
         "test/codes/bad.csv:3:1: the key \"a\" stands twice",
         "test/codes/bad.csv:4:1: the key is empty",
-        "test/declaration.xml:2:14: Party has no field nmae (did you mean name?)",
+        "test/declaration.xml:2:14: sender has no field nmae (did you mean name?)",
         "test/declaration.xml:3:6: there is no attribute p:iff (did you mean if?)",
         "test/declaration.xml:3:29: mapping.toml has no setting ofice (did you mean office?)",
         "test/declaration.xml:4:17: unknown function uper (did you mean upper?)",
@@ -127,6 +127,11 @@ fn what_is_no_template_is_refused_where_it_breaks() {
         ("2 ** 3", "numbers have + - * / only"),
         ("item_id.upper()", "only functions of the table can be called"),
         ("cut(item_id, n=3)", "arguments are given by place"),
+        ("category = 'gift'", "1:14: values are compared with =="),
+        ("category in ['a = b'] = 2", "1:27: values are compared with =="),
+        ("gross_weight_g | round(2)", "unknown function round (did you mean decimals?)"),
+        ("contents[0].value.amonut", "Money has no field amonut (did you mean amount?)"),
+        ("recipient.local.nmae", "recipient.local has no field nmae (did you mean name?)"),
         ("[a, b", "syntax"),
     ] {
         let found = faults(&files(&format!("<R>{{{expression}}}</R>"))).join("\n");
@@ -222,4 +227,119 @@ proptest! {
         }
         let _ = Mapping::load(&files(&format!("{}{junk}{}", &shipped[..place], &shipped[place..])));
     }
+}
+
+#[test]
+fn a_pipe_behind_an_operator_says_what_it_takes() {
+    for (expression, at, written) in [
+        (
+            "sender.company or sender.name | cut(8)",
+            30,
+            "write `(sender.company or sender.name) | cut(8)`, or `sender.company or (sender.name | cut(8))`",
+        ),
+        ("1 + 2.5 | decimals(0)", 8, "write `(1 + 2.5) | decimals(0)`, or `1 + (2.5 | decimals(0))`"),
+        ("[1, 2 - -3 | kg(1)]", 11, "write `(2 - -3) | kg(1)`, or `2 - (-3 | kg(1))`"),
+        (
+            "item_id ~ sender.name | upper | cut(3)",
+            22,
+            "write `(item_id ~ sender.name) | upper | cut(3)`, or `item_id ~ (sender.name | upper | cut(3))`",
+        ),
+        ("item_id == sender.name | upper", 23, "write `item_id == (sender.name | upper)`"),
+        ("item_id in (sender.name) | trim", 25, "write `item_id in ((sender.name) | trim)`"),
+        ("1 if item_id else 2 | kg(1)", 20, "write `(1 if item_id else 2) | kg(1)`, or `1 if item_id else (2 | kg(1))`"),
+        (
+            "sender.name | trim or sender.city | trim",
+            34,
+            "write `(sender.name | trim or sender.city) | trim`, or `sender.name | trim or (sender.city | trim)`",
+        ),
+        ("1 + 2 | decimals(0) == 3", 6, "write `(1 + 2) | decimals(0)`"),
+        ("sender.company and sender.name | cut(8) ~ 'x'", 31, "write `(sender.company and sender.name) | cut(8)`"),
+    ] {
+        let found = faults(&files(&format!("<R>{{{expression}}}</R>"))).join("\n");
+        let place = format!("test/declaration.xml:1:{}: this | takes only what stands directly before it: {written}", at + 5);
+        assert!(found.contains(&place), "{expression}: {found}");
+    }
+    for sound in [
+        "(sender.company or sender.name) | cut(8)",
+        "sender.company or (sender.name | cut(8))",
+        "contents | count + 1",
+        "cut(sender.company or 'a | or', 8) | trim",
+        "sender.company and contents | count > 2",
+        "'a' if contents | count > 2 else 'b'",
+        "-1 | decimals(2)",
+        "not contents | count",
+        "contents | where('quantity', 1 + 1) | count",
+    ] {
+        let template = format!("<R>{{{}}}</R>", sound.replace('>', "&gt;"));
+        assert!(Mapping::load(&files(&template)).is_ok(), "{sound}: {:?}", Mapping::load(&files(&template)).err());
+    }
+}
+
+#[test]
+fn what_looks_like_the_mapping_language_but_is_not_is_told() {
+    for (template, expected) in [
+        ("<R xmlns:p=\"urn:preclear:mapping\"/>", "1:13: this is not the namespace of mappings (did you mean urn:preclear:mapping:1?)"),
+        ("<R xmlns:p=\"urn:preclear:maping:1\"/>", "1:13: this is not the namespace of mappings (did you mean urn:preclear:mapping:1?)"),
+        ("<R xmlns=\"urn:Preclear:mapping:2\"/>", "1:11: this is not the namespace of mappings (did you mean urn:preclear:mapping:1?)"),
+        ("<R a=\"b < c\"/>", "1:9: a < in an attribute's value is written &lt;"),
+    ] {
+        assert_eq!(faults(&files(template)), [format!("test/declaration.xml:{expected}")], "{template}");
+    }
+    let template =
+        "<R xmlns:p=\"urn:preclear:mapping:1\"><A optional=\"true\">{item_id}</A><B x:each=\"a\" xmlns:x=\"urn:x\" let-a=\"1\"/></R>";
+    let warnings: Vec<String> = Mapping::load(&files(template)).expect("loads").warnings.iter().map(ToString::to_string).collect();
+    let expected = [
+        "test/declaration.xml:1:40: optional without a prefix is an attribute of the message; of the mapping language it is p:optional",
+        "test/declaration.xml:1:99: let-a without a prefix is an attribute of the message; of the mapping language it is p:let-a",
+    ];
+    assert_eq!(warnings, expected);
+}
+
+#[test]
+fn what_is_still_to_be_decided_is_named_with_the_value_of_the_sample() {
+    let mut files = files("<R>\n<Office no=\"{todo('7')}\">{todo('CH004351') | upper}</Office></R>");
+    let told = |list: &[MappingFault]| list.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let found = told(&Mapping::load(&files).expect_err("no draft"));
+    let expected = [
+        "test/declaration.xml:2:14: Office/@no (sample 7) is still to be decided: write the expression or the fixed text that belongs here",
+        "test/declaration.xml:2:27: Office (sample CH004351) is still to be decided: write the expression or the fixed text that belongs here",
+    ];
+    assert_eq!(found, expected);
+    files.files.insert("mapping.toml".to_owned(), format!("draft = true\n{MANIFEST}").into_bytes());
+    let mapping = Mapping::load(&files).expect("a draft may be undecided");
+    assert_eq!(
+        told(&mapping.warnings),
+        [
+            "test/declaration.xml:2:14: Office/@no (sample 7) is still to be decided",
+            "test/declaration.xml:2:27: Office (sample CH004351) is still to be decided"
+        ]
+    );
+}
+
+#[test]
+fn paths_that_find_nothing_and_facts_that_lead_nowhere_are_told() {
+    let mut files = files("<R/>");
+    let rules = |reply: &str| {
+        format!(
+            "[[notice]]\nname = \"n\"\neach = \"/R\"\n{reply}code = \"Code\"\nlrn = \"Lnr\"\noccurred_at = {{ path = \"At\", format = \"iso\" }}\n\
+             reasons = {{ each = \"Why\", text = \".\" }}\n[[notice.status]]\ncode = \"1\"\nmrn = \"Mrn\"\nstatus = \"accepted\"\n"
+        )
+    };
+    let notice = b"<R><Code>1</Code><Lrn>A</Lrn><Why>so</Why><At>20.11.2026</At></R>";
+    files.files.insert("notices/one/notice.xml".to_owned(), notice.to_vec());
+    let mut coverage = |reply: &str| {
+        files.files.insert("notices.toml".to_owned(), rules(reply).into_bytes());
+        let mapping = Mapping::load(&files).expect("loads");
+        cases::run(&mapping, &files, &schema::Schemas::default()).1
+    };
+    let found = coverage("");
+    let told: Vec<String> = found.path_gaps.iter().map(ToString::to_string).collect();
+    let expected = [
+        "test/notices.toml:5:1: lrn finds nothing in any notice case",
+        "test/notices.toml:6:1: occurred_at finds nothing in any notice case",
+        "test/notices.toml:10:1: mrn finds nothing in any notice case",
+    ];
+    assert_eq!(told, expected);
+    assert!(found.loose[0].to_string().starts_with("test/notices/one: a fact without lrn, mrn, conversation or job"));
+    assert_eq!(coverage("reply = true\n").loose, []);
 }

@@ -55,7 +55,7 @@ fn every_fault_of_an_operator_is_told_with_its_key() {
         ("settings.offce", "did you mean office?"),
         ("overrides.0.settings.ofice", "did you mean office?"),
         ("overrides.0.settings.limit", "has to be a number"),
-        ("overrides.1.when", "column 11: Party has no field contry (did you mean country?)"),
+        ("overrides.1.when", "column 11: recipient has no field contry (did you mean country?)"),
         ("overrides.2.when", "column 1: settings is only known in a mapping's templates"),
         ("overrides.3.settings", "at least one setting"),
         ("codes.mods", "did you mean modes?"),

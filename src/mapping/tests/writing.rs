@@ -72,7 +72,7 @@ fn what_is_missing_is_told_with_the_field_of_the_declaration() {
     }
     let faults = render(&mapping("<A><B c=\"{sender.company}\"/></A>"), &declaration()).expect_err("fault");
     assert_eq!(faults[0].detail, "A/B/@c needs a value: a text");
-    let faults = render(&mapping("<A>{sender.region or settings.limit | decimals(2)}</A>"), &declaration()).expect_err("fault");
+    let faults = render(&mapping("<A>{sender.region or (settings.limit | decimals(2))}</A>"), &declaration()).expect_err("fault");
     assert_eq!(faults[0].detail, "A needs a value: a value, the operator's setting limit");
 }
 
