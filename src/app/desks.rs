@@ -6,17 +6,23 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use super::{Shared, mappings, ports};
 use crate::callback::Station;
 use crate::catalog::Listed;
 use crate::config::Config;
+use crate::domain::audit::Link;
+use crate::domain::operate::ActKind;
 use crate::forward::{LaneError, LaneState, LaneStatus, Lanes};
 use crate::http::callbacks::{IncomingNotice, NoticeAnswer, NoticeDesk};
 use crate::http::ops::source::{
     self, BreakerState, DeadDeed, DeadFilter, DeadOrder, Lane, LoadedMapping, OpsFault, OpsSource, ParkedState,
 };
-use crate::store::{BacklogRow, DeadLetter, DeadLetterFilter, Handled, KeptMapping, NoticeResult, ParkedNotice, Replay, Store, StoreError};
+use crate::store::{
+    Act, ActRow, BacklogRow, DeadLetter, DeadLetterFilter, Handled, KeptMapping, NoticeResult, ParkedNotice, Replay, Store, StoreError,
+    Verified,
+};
 
 /// Where brokers hand in notices.
 pub(super) struct CallbackDesk(pub(super) Station<Store, ports::Catalogs>);
@@ -46,6 +52,12 @@ impl OpsDesk {
 }
 
 impl OpsDesk {
+    /// Keeps an act that was carried out. When it cannot be kept the operator is told so and may repeat it: all of them
+    /// are safe to repeat.
+    async fn keep(&self, kind: ActKind, broker: Option<String>, reason: Option<String>) -> Result<(), OpsFault> {
+        Ok(self.store.record_act(Act { kind, broker, reason }).await?)
+    }
+
     /// Half of each broker's permits is for what is new, however much is replayed.
     fn spacing(&self) -> BTreeMap<String, Duration> {
         let spacing = |per_second: u64| Duration::from_secs(2).div_f64(u32::try_from(per_second.max(1)).unwrap_or(u32::MAX).into());
@@ -73,11 +85,26 @@ impl OpsSource for OpsDesk {
                 return Ok(Handled { matched: self.store.count_dead(order.selection).await?, done: 0 });
             }
             match order.deed {
-                DeadDeed::Purge => self.store.purge_dead(order.selection).await,
-                DeadDeed::Replay(mode) => self.store.replay_dead(order.selection, Replay { mode, spacing: self.spacing() }).await,
+                DeadDeed::Purge => self.store.purge_dead(order.selection, order.reason.unwrap_or_default()).await,
+                DeadDeed::Replay(mode) => {
+                    let replay = Replay { mode, spacing: self.spacing() };
+                    self.store.replay_dead(order.selection, replay, order.reason).await
+                }
             }
         }
         .boxed()
+    }
+
+    fn verify_audit(&self) -> BoxFuture<'_, Result<Verified, StoreError>> {
+        self.store.verify_audit().boxed()
+    }
+
+    fn audit_links(&self, after: Option<(Uuid, u64)>, limit: usize) -> BoxFuture<'_, Result<Vec<Link>, StoreError>> {
+        self.store.audit_links(after, limit).boxed()
+    }
+
+    fn acts(&self, limit: u32) -> BoxFuture<'_, Result<Vec<ActRow>, StoreError>> {
+        self.store.acts(limit).boxed()
     }
 
     fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>> {
@@ -101,15 +128,27 @@ impl OpsSource for OpsDesk {
     }
 
     fn pause(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
-        async move { self.lanes.pause(&broker, reason.as_deref()).await.map(drop).map_err(fault) }.boxed()
+        async move {
+            self.lanes.pause(&broker, reason.as_deref()).await.map_err(fault)?;
+            self.keep(ActKind::Pause, Some(broker), reason).await
+        }
+        .boxed()
     }
 
-    fn resume(&self, broker: String, _reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
-        async move { self.lanes.resume(&broker).await.map(drop).map_err(fault) }.boxed()
+    fn resume(&self, broker: String, reason: Option<String>) -> BoxFuture<'_, Result<(), OpsFault>> {
+        async move {
+            self.lanes.resume(&broker).await.map_err(fault)?;
+            self.keep(ActKind::Resume, Some(broker), reason).await
+        }
+        .boxed()
     }
 
     fn reload_certificates(&self, broker: String) -> BoxFuture<'_, Result<(), OpsFault>> {
-        async move { self.lanes.reload_certificates(&broker).await.map(drop).map_err(fault) }.boxed()
+        async move {
+            self.lanes.reload_certificates(&broker).await.map_err(fault)?;
+            self.keep(ActKind::ReloadCertificates, Some(broker), None).await
+        }
+        .boxed()
     }
 
     fn mappings(&self) -> Vec<LoadedMapping> {
@@ -132,7 +171,7 @@ impl OpsSource for OpsDesk {
         async move {
             self.catalogs.replace(mappings::reload(&self.config, &self.store)).await?;
             tracing::info!("mappings loaded anew");
-            Ok(())
+            self.keep(ActKind::ReloadMappings, None, None).await
         }
         .boxed()
     }

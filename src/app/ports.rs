@@ -49,8 +49,19 @@ impl Readers for Catalogs {
         })
     }
 
-    fn answer(&self, _broker: &str) -> TakenAnswer {
-        TakenAnswer::default()
+    fn key(&self, broker: &str, body: &[u8]) -> Option<String> {
+        self.shared.load().mapping_of(broker)?.notice_key(body)
+    }
+
+    fn answer(&self, broker: &str) -> TakenAnswer {
+        let usual = TakenAnswer::default();
+        let Some(mapping) = self.shared.load().mapping_of(broker) else { return usual };
+        let inbox = mapping.inbox();
+        TakenAnswer {
+            status: inbox.status.unwrap_or(usual.status),
+            content_type: inbox.content_type.clone(),
+            body: bytes::Bytes::copy_from_slice(inbox.answer.as_bytes()),
+        }
     }
 
     fn reloads(&self) -> watch::Receiver<u64> {

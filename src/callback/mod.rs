@@ -48,6 +48,8 @@ pub trait Notices: Send + Sync + 'static {
 pub trait Readers: Send + Sync + 'static {
     /// Reads a notice by its broker's newest good mapping; none when no mapping is loaded for it.
     fn read(&self, broker: &str, content_type: &str, body: &[u8]) -> Option<Reading>;
+    /// The notice's own id by its broker's mapping, by which a repeat is known; none to know it by its bytes.
+    fn key(&self, broker: &str, body: &[u8]) -> Option<String>;
     /// What a broker is answered once its notice is stored.
     fn answer(&self, broker: &str) -> TakenAnswer;
     /// Changes when mappings were loaded anew.
@@ -89,7 +91,8 @@ impl<S: Notices, M: Readers> Station<S, M> {
     /// # Errors
     /// [`StoreError`]: nothing was stored, the broker has to come again (503).
     pub async fn take(&self, broker: &str, content_type: &str, conversation: Option<&str>, body: Bytes) -> Result<TakenAnswer, StoreError> {
-        keep(&*self.store, broker, "callback", (content_type, conversation, body), self.clock.now()).await?;
+        let key = self.readers.key(broker, &body);
+        keep(&*self.store, broker, "callback", (content_type, conversation, body), key.as_deref(), self.clock.now()).await?;
         Ok(self.readers.answer(broker))
     }
 }
@@ -100,6 +103,7 @@ async fn keep<S: Notices>(
     broker: &str,
     via: &'static str,
     (content_type, conversation, body): (&str, Option<&str>, Bytes),
+    key: Option<&str>,
     received_at: Timestamp,
 ) -> Result<bool, StoreError> {
     let conversation = conversation.and_then(kept_header);
@@ -107,7 +111,7 @@ async fn keep<S: Notices>(
         notice_id: NoticeId::new(),
         broker: broker.to_owned(),
         via,
-        dedupe_key: dedupe_key(conversation.as_deref(), &body),
+        dedupe_key: key.map_or_else(|| dedupe_key(conversation.as_deref(), &body), own_key),
         content_type: kept_header(content_type).unwrap_or_default(),
         body,
         conversation,
@@ -120,6 +124,15 @@ async fn keep<S: Notices>(
         metrics::counter!(NOTICES, "broker" => broker.to_owned(), "result" => "duplicate").increment(1);
     }
     Ok(repeated)
+}
+
+/// What a repeat is known by where the notice has an id of its own.
+fn own_key(key: &str) -> [u8; 32] {
+    let mut hash = Sha256::new();
+    // No conversation is that long, so that no id is taken for another notice's bytes.
+    hash.update(u64::MAX.to_be_bytes());
+    hash.update(key.as_bytes());
+    hash.finalize().into()
 }
 
 /// What a repeat is known by. The conversation counts: two messages can be answered in the same words.

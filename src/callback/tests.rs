@@ -102,6 +102,10 @@ impl Readers for Mappings {
         }
     }
 
+    fn key(&self, _: &str, body: &[u8]) -> Option<String> {
+        body.strip_prefix(b"id:").map(|rest| String::from_utf8_lossy(&rest[..1]).into_owned())
+    }
+
     fn answer(&self, _: &str) -> TakenAnswer {
         TakenAnswer::default()
     }
@@ -176,8 +180,22 @@ async fn a_repeat_is_answered_and_dropped() {
         rig.station.take("uk-broker", "application/xml", conversation, Bytes::from_static(b"<x/>")).await.expect("stored");
     }
     rig.take("nl-broker", "<x/>").await;
+    // One id, other bytes: the same notice.
+    for body in ["id:7 first", "id:7 again", "id:8"] {
+        rig.take("es-broker", body).await;
+    }
     let rows = rig.store.rows.lock().expect("lock");
     let kept: Vec<_> = rows.iter().map(|(notice, _)| (notice.broker.as_str(), notice.conversation.as_deref())).collect();
-    assert_eq!(kept, [("uk-broker", None), ("uk-broker", Some("a")), ("uk-broker", Some("b")), ("nl-broker", None)]);
+    assert_eq!(
+        kept,
+        [
+            ("uk-broker", None),
+            ("uk-broker", Some("a")),
+            ("uk-broker", Some("b")),
+            ("nl-broker", None),
+            ("es-broker", None),
+            ("es-broker", None)
+        ]
+    );
     assert_ne!(dedupe_key(Some("ab"), b"c"), dedupe_key(Some("a"), b"bc"));
 }

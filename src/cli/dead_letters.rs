@@ -15,9 +15,11 @@ use crate::domain::operate::ReplayMode;
 
 /// List, replay and purge messages that were given up
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  preclear dead-letters list --broker uk-broker\n  preclear dead-letters replay --reason exhausted --mode same_bytes\n\n\
+#[command(
+    after_help = "Examples:\n  preclear dead-letters list --broker uk-broker\n  preclear dead-letters replay --reason exhausted --mode same_bytes\n\n\
     Each command has examples of its own: preclear dead-letters COMMAND --help.\n\
-    Exit codes: 0 done, 1 refused or no answer, 2 wrong usage.")]
+    Exit codes: 0 done, 1 refused or no answer, 2 wrong usage."
+)]
 pub struct DeadLettersArgs {
     #[command(subcommand)]
     command: DeadLetters,
@@ -29,9 +31,11 @@ enum DeadLetters {
     #[command(after_help = "Example:\n  preclear dead-letters list --broker uk-broker --reason refused --json")]
     List(ListArgs),
     /// Let them live again
-    #[command(after_help = "Examples:\n  preclear dead-letters replay --broker uk-broker --reason exhausted --mode same_bytes --dry-run\n  \
+    #[command(
+        after_help = "Examples:\n  preclear dead-letters replay --broker uk-broker --reason exhausted --mode same_bytes --dry-run\n  \
         preclear dead-letters replay --reason refused --mode remap --why 'the mapping is mended'\n  \
-        preclear dead-letters replay --message 01939d4e-… --mode settle_delivered --why 'the broker confirmed it by telephone'")]
+        preclear dead-letters replay --message 01939d4e-… --mode settle_delivered --why 'the broker confirmed it by telephone'"
+    )]
     Replay(ReplayArgs),
     /// Take them back for good; their bytes stay as evidence
     #[command(after_help = "Example:\n  preclear dead-letters purge --message 01939d4e-… --why 'declared by hand'")]

@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout, logs and faults to stderr. Exit codes: 0 done, 1 found faults, 2 wrong usage.
 
+mod audit;
 pub mod certs;
 pub mod check;
 mod dead_letters;
@@ -44,6 +45,8 @@ enum Command {
     Sandbox(Box<SandboxArgs>),
     /// Make development certificates; tell what certificates are
     Certs(certs::CertsArgs),
+    /// Take the evidence away and check it, on any machine
+    Audit(audit::AuditArgs),
     /// List, replay and purge messages that were given up
     DeadLetters(dead_letters::DeadLettersArgs),
     /// Print the OpenAPI 3.1 document
@@ -65,6 +68,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Mapping(args) => ExitCode::from(mapping::run(&args, &mut std::io::stdout().lock(), &mut std::io::stderr().lock())),
         Command::Sandbox(args) => crate::sandbox::run(*args),
         Command::Certs(args) => certs::run(&args),
+        Command::Audit(args) => audit::run(&args),
         Command::DeadLetters(args) => dead_letters::run(&args),
         Command::Openapi(args) => openapi::run(&args),
         #[cfg(feature = "fault-points")]

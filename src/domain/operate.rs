@@ -16,3 +16,22 @@ choice! {
         SettleDelivered = "settle_delivered",
     }
 }
+choice! {
+    /// What an operator does that is kept as evidence.
+    pub enum ActKind {
+        /// Held a broker.
+        Pause = "pause",
+        /// Let a broker go on.
+        Resume = "resume",
+        /// Had a broker's certificates and secrets read anew.
+        ReloadCertificates = "reload_certificates",
+        /// Had all mappings loaded anew.
+        ReloadMappings = "reload_mappings",
+        /// Let dead letters live again.
+        Replay = "replay",
+        /// Took dead letters back for good.
+        Purge = "purge",
+        /// Had parked notices read again.
+        Reread = "reread",
+    }
+}

@@ -42,6 +42,7 @@ mod field_origin;
 mod fieldmap;
 mod find;
 pub mod functions;
+mod inbox;
 mod instants;
 mod json_body;
 mod latin;
@@ -80,6 +81,7 @@ pub use codes::CodeList;
 pub use compare::indented;
 pub use condition::{Condition, ConditionFault};
 pub use faults::MappingFault;
+pub use inbox::Inbox;
 pub use manifest::{Currency, Manifest, Transport};
 pub use operator::Operator;
 pub use poll::{AcknowledgeMethod, Poll};
@@ -200,6 +202,16 @@ impl Mapping {
     /// How notices are asked for; none when `notices.toml` has no `[poll]`.
     pub fn poll(&self) -> Option<&Poll> {
         self.rules.poll.as_ref()
+    }
+
+    /// What a notice is answered with once it is stored.
+    pub fn inbox(&self) -> &Inbox {
+        &self.rules.inbox
+    }
+
+    /// A notice's own id, by which a repeat is known; none when the mapping names none or it cannot be read.
+    pub fn notice_key(&self, body: &[u8]) -> Option<String> {
+        self.rules.inbox.key(body)
     }
 
     /// The ids in the list that the poll address answers, in its order, each once and bounded.

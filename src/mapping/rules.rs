@@ -21,6 +21,7 @@ pub(super) struct Rules {
     pub unwraps: Vec<Unwrap>,
     pub notices: Vec<NoticeRule>,
     pub poll: Option<super::poll::Poll>,
+    pub inbox: super::inbox::Inbox,
 }
 
 /// Elements that hold a document of its own, read in its place.
@@ -147,6 +148,7 @@ pub(super) fn read<'t>(text: &'t str, codes: &[Arc<CodeList>], faults: &mut File
         }
     }
     rules.poll = table.table("poll", faults).and_then(|inner| super::poll::read(inner, &prefixes, faults));
+    rules.inbox = table.table("inbox", faults).map(|inner| super::inbox::read(inner, &prefixes, faults)).unwrap_or_default();
     let (unwraps, notices) = (table.tables("unwrap", faults), table.tables("notice", faults));
     if notices.is_empty() {
         faults.at(0, "at least one [[notice]] is needed");

@@ -26,6 +26,7 @@ use crate::domain::intent::{Becomes, Refusal, Waits, decide};
 use crate::domain::json;
 use crate::domain::retry::span;
 use crate::domain::time::{SharedClock, Timestamp};
+use crate::fault_points;
 use crate::mapping::PostContext;
 use crate::store::{IntentRow, Means, Prepared, Store};
 
@@ -92,8 +93,10 @@ impl Prepare {
         let due = self.store.intents_due(self.clock.now(), AT_ONCE).await.ok()?;
         for row in &due {
             let (means, prepared) = self.prepare(row).await;
+            fault_points::pass("prepare.before_commit");
             // When its filing changed meanwhile, it is still due and comes with the next look.
             self.store.settle_intent(row.intent_id, means, prepared).await.ok()?;
+            fault_points::pass("prepare.after_commit");
         }
         Some(due.len())
     }

@@ -15,6 +15,7 @@ macro_rules! on {
 }
 
 mod apply;
+mod audit;
 mod intents;
 mod mappings;
 mod options;
@@ -29,6 +30,7 @@ mod wanted;
 
 use std::sync::Arc;
 
+pub use audit::{Act, ActRow, BadEvidence, Verified};
 pub use intents::*;
 pub use mappings::{KEPT_MAPPING_VERSIONS, KeptMapping, MappingVersion};
 pub use options::{OpenError, RetentionReasons, StoreOptions};

@@ -3,6 +3,7 @@
 use crate::support::broker::{Broker, Reply};
 use crate::support::caller::Caller;
 use crate::support::gateway::Gateway;
+use crate::support::mappings::Mappings;
 use crate::support::notice::{Notice, mrn};
 use crate::support::setup::Setup;
 use crate::support::{goods, lists, metrics, until};
@@ -101,8 +102,10 @@ async fn an_unknown_code_is_recorded_and_changes_nothing() {
     voice.notify(&Notice::new("77", &lrn).mrn(&mrn(1)).after(1)).await;
     until("the notice in the declaration's messages", 20, async || (count().await > before).then_some(())).await;
     assert_eq!(status(&gateway.korea, &id).await, "accepted");
-    let page = gateway.metrics().await;
-    assert!(metrics::value(&page, "preclear_notices_total", &[("broker", "uk-broker")]).unwrap_or_default() >= 2.0);
+    // Counted once its commit was answered, a moment after it can be seen.
+    let counted =
+        async || metrics::value(&gateway.metrics().await, "preclear_notices_total", &[("broker", "uk-broker")]).unwrap_or_default();
+    until("both notices in the metrics", 20, async || (counted().await >= 2.0).then_some(())).await;
 }
 
 /// A rejection tells why, and waits for a correction: a new original under a new local reference.
@@ -157,4 +160,28 @@ async fn only_the_brokers_own_certificate_may_call() {
     voice.broker = "uk-broker".into();
     voice.notify(&notice).await;
     gateway.korea.wait_clearance(&id, "accepted").await;
+}
+
+/// What a repeat is known by, and what a broker is answered, are the mapping's to say: written anew, it is still the same notice.
+#[tokio::test]
+async fn a_mapping_says_what_a_repeat_is_known_by_and_how_it_is_answered() {
+    let mut setup = Setup::new("inbox");
+    let broker = Broker::willing(&setup.pki).await;
+    setup.broker("uk-broker", &broker.url(), "recipient.country == 'GB'");
+    let mappings = Mappings::own(&mut setup, &["hmrc-cds"]);
+    let inbox =
+        "[inbox]\nkey = \"//r:Response/r:FunctionalReferenceID\"\nstatus = 200\ncontent_type = \"text/plain\"\nanswer = \"taken\"\n\n";
+    mappings.edit("hmrc-cds/notices.toml", "\n[namespaces]\n", &format!("\n{inbox}[namespaces]\n"));
+    let gateway = Gateway::start(setup).await;
+    let (id, lrn) = delivered(&gateway, &broker, 1).await;
+    let voice = gateway.uk_broker();
+    let notice = Notice::new("01", &lrn).mrn(&mrn(1)).xml();
+    let again = notice.replace("<r:Response>", "<r:Response> ");
+    for body in [&notice, &again, &notice] {
+        let answer = voice.say(body.as_str()).await.expect(200);
+        assert_eq!((answer.header("content-type"), answer.text().as_str()), (Some("text/plain"), "taken"));
+    }
+    gateway.korea.wait_clearance(&id, "accepted").await;
+    let duplicates = metrics::value(&gateway.metrics().await, "preclear_notices_total", &[("result", "duplicate")]);
+    assert_eq!(duplicates, Some(2.0));
 }

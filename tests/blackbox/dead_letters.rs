@@ -22,7 +22,8 @@ async fn refused(test: &str, count: u32) -> (Gateway, Broker, Arc<AtomicBool>, V
     let mut setup = Setup::new(test);
     let willing = Arc::new(AtomicBool::new(false));
     let is_willing = willing.clone();
-    let refuse = move |_: &_, _: &_| if is_willing.load(Ordering::SeqCst) { Reply::Accept } else { Reply::Text(422, "no such canary".into()) };
+    let refuse =
+        move |_: &_, _: &_| if is_willing.load(Ordering::SeqCst) { Reply::Accept } else { Reply::Text(422, "no such canary".into()) };
     let broker = Broker::start(&setup.pki, refuse).await;
     setup.broker("uk-broker", &broker.url(), "recipient.country == 'GB'");
     let gateway = Gateway::start(setup).await;
@@ -39,7 +40,8 @@ async fn refused(test: &str, count: u32) -> (Gateway, Broker, Arc<AtomicBool>, V
 async fn dead_letters_are_listed_replayed_and_purged() {
     let (gateway, broker, willing, ids) = refused("dead-letters", 5).await;
     let list = dead(&gateway).await;
-    let message_of = |id: &str| list.iter().find(|row| row["declaration_id"] == id).expect("listed")["message_id"].as_str().unwrap().to_owned();
+    let message_of =
+        |id: &str| list.iter().find(|row| row["declaration_id"] == id).expect("listed")["message_id"].as_str().unwrap().to_owned();
     for row in &list {
         assert_eq!((&row["reason"], &row["last_status"], &row["attempts"]), (&json!("refused"), &json!(422), &json!(1)), "{row}");
         assert!(row["age_seconds"].is_u64() && !row.to_string().contains("canary"), "{row}");

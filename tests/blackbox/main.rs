@@ -21,6 +21,7 @@ mod dead_letters;
 mod delivery;
 mod disk;
 mod drain;
+mod evidence;
 #[cfg(feature = "fault-points")]
 mod fault_points;
 mod faults;

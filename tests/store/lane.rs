@@ -36,7 +36,11 @@ async fn messages_of_one_filing_leave_in_order_and_a_dead_one_blocks_its_filing_
     let busy = HashSet::from([chain_ids[2]]);
     assert!(rig.store.due(BROKER, later(60), busy, 10).await.expect("read").is_empty(), "what the lane has in hand is not due again");
 
-    let dead = rig.store.dead_letters(DeadLetterFilter { broker: Some(BROKER.to_owned()), limit: 10, ..DeadLetterFilter::default() }).await.expect("read");
+    let dead = rig
+        .store
+        .dead_letters(DeadLetterFilter { broker: Some(BROKER.to_owned()), limit: 10, ..DeadLetterFilter::default() })
+        .await
+        .expect("read");
     assert_eq!((dead.len(), dead[0].message_id, dead[0].last_status), (1, poison_ids[0], Some(202)));
     assert_eq!((dead[0].mapping.as_str(), dead[0].mapping_version.as_str()), ("hmrc-cds", "1.0.0+0"));
     let exhausted = DeadLetterFilter { reason: Some(DeadReason::Exhausted), limit: 10, ..DeadLetterFilter::default() };

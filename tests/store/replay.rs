@@ -47,7 +47,7 @@ impl Rig {
     }
 
     async fn replay(&self, selection: DeadSelection, how: ReplayMode) -> Handled {
-        self.store.replay_dead(selection, mode(how)).await.expect("replayed")
+        self.store.replay_dead(selection, mode(how), None).await.expect("replayed")
     }
 
     /// Messages by state, those that are none left out.
@@ -193,8 +193,8 @@ async fn what_is_purged_is_withdrawn_and_no_longer_in_the_way() {
     let chain = rig.dead(1, &["a", "b"], DeadReason::Refused).await;
     rig.dead(2, &["a"], DeadReason::Exhausted).await;
     let refused = DeadSelection { reason: Some(DeadReason::Refused), ..of_broker() };
-    assert_eq!(rig.store.purge_dead(refused.clone()).await.expect("purged"), handled(1, 1));
-    assert_eq!(rig.store.purge_dead(refused).await.expect("purged"), handled(0, 0));
+    assert_eq!(rig.store.purge_dead(refused.clone(), "by hand".to_owned()).await.expect("purged"), handled(1, 1));
+    assert_eq!(rig.store.purge_dead(refused, "by hand".to_owned()).await.expect("purged"), handled(0, 0));
     assert_eq!((rig.state(&chain, 0).await, rig.due_ids(later(500)).await), ("withdrawn", vec![ids(&chain)[1]]));
     let view = rig.store.messages(POST, chain.declaration_id, true).await.expect("read").expect("there");
     assert_eq!((view.messages[0].content.as_deref(), view.messages[0].attempts.len()), (Some(&b"<a/>"[..]), 1), "evidence stays");

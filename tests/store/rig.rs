@@ -14,6 +14,7 @@ use preclear::domain::time::{Date, FixedClock, Timestamp, from_millis};
 use preclear::store::{
     Accepted, AttemptRecord, IdempotencyKey, NewDeclaration, NewFiling, NewMessage, NewNotice, OutboxRow, Settlement, Store, StoreOptions,
 };
+use sha2::{Digest, Sha256};
 
 pub const BROKER: &str = "uk-broker";
 pub const POST: &str = "KRA";
@@ -143,7 +144,7 @@ pub fn declaration_on(number: u32, posted_on: Date, messages: &[&str]) -> NewDec
         kind: MessageKind::Declaration,
         content_type: "application/xml".to_owned(),
         body: Bytes::from(format!("<{name}/>")),
-        body_hash: [3; 32],
+        body_hash: Sha256::digest(format!("<{name}/>")).into(),
         mapping: "hmrc-cds".to_owned(),
         mapping_version: "1.0.0+0".to_owned(),
         lrn: lrn(item(number), posted_on, counter).expect("counter"),

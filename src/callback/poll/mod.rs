@@ -231,8 +231,10 @@ impl<S: Notices, M: PollRules, L: Questions> Poller<S, M, L> {
 
     /// Stores a notice, then acknowledges it.
     async fn take(&self, mapping: &Mapping, poll: &Poll, id: Option<&str>, answer: answer::Body, round: &mut Round) -> Result<(), Failure> {
+        let key = mapping.notice_key(&answer.body);
         let notice = (answer.content_type.as_str(), answer.conversation.as_deref(), answer.body);
-        let repeated = keep(&*self.store, &self.broker, "poll", notice, self.clock.now()).await.map_err(|_| Failure::new("store"))?;
+        let repeated =
+            keep(&*self.store, &self.broker, "poll", notice, key.as_deref(), self.clock.now()).await.map_err(|_| Failure::new("store"))?;
         round.new += u32::from(!repeated);
         let Some((method, url)) = poll.acknowledge(&self.url, id) else { return Ok(()) };
         let method = match method {

@@ -46,7 +46,7 @@ fn whatever_is_changed_is_found_where_it_was_changed() {
         change(&mut links[at]);
         first_bad(&links)
     };
-    let table: [(&str, Option<(u64, Why)>, (u64, Why)); 6] = [
+    let table = [
         ("number", change(2, &|link| link.number = 9), (9, Why::Gap)),
         ("at", change(2, &|link| link.at = from_millis(5)), (3, Why::Hash)),
         ("previous", change(2, &|link| link.previous[31] ^= 1), (3, Why::Previous)),

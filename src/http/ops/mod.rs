@@ -7,6 +7,7 @@
 pub mod auth;
 mod certificates;
 pub mod dashboard;
+mod evidence;
 mod gauges;
 mod handlers;
 mod orders;

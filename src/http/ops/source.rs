@@ -5,13 +5,15 @@
 //! declaration (P10): reasons are our own words, an operator's reason is the operator's own.
 
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
 
 use crate::catalog::MappingState;
 use crate::choice;
+use crate::domain::audit::Link;
 use crate::domain::delivery::DeadReason;
 use crate::domain::operate::ReplayMode;
 use crate::domain::time::Timestamp;
-use crate::store::{BacklogRow, DeadLetter, DeadSelection, Handled, KeptMapping, ParkedNotice, StoreError};
+use crate::store::{ActRow, BacklogRow, DeadLetter, DeadSelection, Handled, KeptMapping, ParkedNotice, StoreError, Verified};
 
 choice! {
     /// What a broker's lane does.
@@ -155,6 +157,12 @@ pub trait OpsSource: Send + Sync + 'static {
     fn dead_letters(&self, filter: DeadFilter) -> BoxFuture<'_, Result<Vec<DeadLetter>, StoreError>>;
     /// Carries out an order about dead letters, or counts whom it is about.
     fn settle_dead(&self, order: DeadOrder) -> BoxFuture<'_, Result<Handled, StoreError>>;
+    /// Checks all evidence.
+    fn verify_audit(&self) -> BoxFuture<'_, Result<Verified, StoreError>>;
+    /// Links of the chains of evidence after one of them.
+    fn audit_links(&self, after: Option<(Uuid, u64)>, limit: usize) -> BoxFuture<'_, Result<Vec<Link>, StoreError>>;
+    /// Acts of operators, newest first.
+    fn acts(&self, limit: u32) -> BoxFuture<'_, Result<Vec<ActRow>, StoreError>>;
     /// Parked notices, newest first.
     fn parked_notices(&self, state: ParkedState, limit: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>>;
     /// Every configured broker's lane.

@@ -3,7 +3,7 @@
 use actix_web::web;
 
 use super::source::ParkedState;
-use super::{dashboard, handlers, orders, views};
+use super::{dashboard, evidence, handlers, orders, views};
 use crate::domain::delivery::DeadReason;
 use crate::error::Code;
 use crate::http::routes::{Answer, Content, Listener, Method, Parameter, Route, Table, Values};
@@ -49,7 +49,7 @@ const ORDER_REFUSALS: &[Code] = &[
 /// The operators' listener.
 pub static TABLE: Table = Table {
     listener: Listener::Ops,
-    parts: &[HEALTH, LISTS, ORDERS, orders::ROUTES],
+    parts: &[HEALTH, LISTS, ORDERS, orders::ROUTES, evidence::ROUTES],
     always: &[Code::Internal],
     closed: &[Code::Unauthorized, Code::Forbidden],
 };

@@ -1,5 +1,6 @@
 //! The operators' routes against a stand-in for the rest of the gateway.
 
+mod evidence;
 mod mappings;
 mod orders;
 
@@ -17,13 +18,15 @@ use super::source::{BreakerState, LaneState, LoadedMapping, OpsFault, ParkedStat
 use super::*;
 use crate::catalog::MappingState;
 use crate::config;
+use crate::domain::audit::Link;
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::ids::{DeclarationId, MessageId, NoticeId};
+use crate::domain::operate::ActKind;
 use crate::domain::time::{FixedClock, rfc3339};
 use crate::http::ops::source::{DeadFilter, DeadOrder, Lane};
 use crate::http::problem::PROBLEM_JSON;
 use crate::http::routes::Method;
-use crate::store::{BacklogRow, DeadLetter, Handled, KeptMapping, ParkedNotice, StoreError};
+use crate::store::{ActRow, BacklogRow, DeadLetter, Handled, KeptMapping, ParkedNotice, StoreError, Verified};
 
 const NOW: &str = "2026-11-22T12:00:00Z";
 const CONFIG: &str = r#"
@@ -68,6 +71,8 @@ struct StandIn {
     paused: Mutex<Option<Option<String>>>,
     asked: Mutex<Vec<DeadFilter>>,
     ordered: Mutex<Vec<DeadOrder>>,
+    links: Vec<Link>,
+    verified: Verified,
 }
 
 fn at(text: &str) -> Timestamp {
@@ -119,6 +124,21 @@ impl OpsSource for StandIn {
         let handled = Handled { matched: 3, done: if order.dry_run { 0 } else { 2 } };
         self.ordered.lock().expect("whole").push(order);
         self.stored(handled)
+    }
+
+    fn verify_audit(&self) -> BoxFuture<'_, Result<Verified, StoreError>> {
+        self.stored(self.verified.clone())
+    }
+
+    fn audit_links(&self, after: Option<(uuid::Uuid, u64)>, _: usize) -> BoxFuture<'_, Result<Vec<Link>, StoreError>> {
+        let after = after.map_or(0, |(_, number)| number);
+        self.stored(self.links.iter().filter(|link| link.number > after).cloned().collect())
+    }
+
+    fn acts(&self, _: u32) -> BoxFuture<'_, Result<Vec<ActRow>, StoreError>> {
+        let (act_id, filter) = (uuid::Uuid::now_v7(), Some(r#"{"mode":"remap"}"#.to_owned()));
+        let (kind, broker, reason) = (ActKind::Replay, Some("uk-broker".to_owned()), Some("mended".to_owned()));
+        self.stored(vec![ActRow { act_id, at: at(NOW), kind, broker, filter, reason, done: Some(3) }])
     }
 
     fn parked_notices(&self, state: ParkedState, _: u32) -> BoxFuture<'_, Result<Vec<ParkedNotice>, StoreError>> {

@@ -12,7 +12,8 @@ use super::job::{Fail, Tx};
 use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
-use super::{Sqlite, StoreError, intents};
+use super::{Sqlite, StoreError, audit, intents};
+use crate::domain::audit::{Entry, Salt, of_version};
 use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::fact::ReferenceKind;
 use crate::domain::ids::{ConversationId, DeclarationId, S10};
@@ -86,11 +87,21 @@ struct Bodies {
     answer: Packed,
     /// In the order of filings and their messages.
     messages: Vec<Packed>,
+    /// What the item's digests are salted with, and the first of them.
+    salt: Salt,
+    proof: Entry,
 }
 
 impl Bodies {
     fn of(new: &NewDeclaration) -> Self {
-        Self { body: pack(&new.body), answer: pack(&new.answer), messages: messages(new).map(|(_, message)| pack(&message.body)).collect() }
+        let salt = audit::new_salt();
+        Self {
+            body: pack(&new.body),
+            answer: pack(&new.answer),
+            messages: messages(new).map(|(_, message)| pack(&message.body)).collect(),
+            salt,
+            proof: of_version(&salt, new.declaration_id, 1, &new.body),
+        }
     }
 
     fn len(&self) -> usize {
@@ -197,11 +208,14 @@ fn insert_declaration(tx: &Tx<'_>, new: &NewDeclaration, bodies: &Bodies) -> Res
         "INSERT INTO declarations (declaration_id, post, item_id, posted_on, content_hash, lrn_used) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         params![new.declaration_id.0.as_bytes(), new.post, new.item_id.as_str(), new.posted_on.to_string(), new.content_hash, lrn_used],
     )?;
+    audit::keep_salt(tx, new.declaration_id, &bodies.salt)?;
+    tx.chain(bodies.proof);
     let body_id = tx.keep(&bodies.body)?;
     let answer_id = tx.keep(&bodies.answer)?;
     tx.run(
-        "INSERT INTO versions (declaration_id, version, body_id, answer_id, content_hash, warnings, conversation_id, traceparent, received_at)
-         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        "INSERT INTO versions (declaration_id, version, body_id, answer_id, content_hash, warnings, conversation_id, traceparent, received_at,
+                               link_id)
+         VALUES (?1, 1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             new.declaration_id.0.as_bytes(),
             body_id,
@@ -210,7 +224,8 @@ fn insert_declaration(tx: &Tx<'_>, new: &NewDeclaration, bodies: &Bodies) -> Res
             new.warnings_json,
             new.conversation_id.0.as_bytes(),
             new.traceparent,
-            col::ms(new.received_at)
+            col::ms(new.received_at),
+            tx.link_id
         ],
     )?;
     Ok(())
@@ -238,6 +253,7 @@ fn insert_filing<'b>(
         waits_for_transport(tx, new, filing)?;
     }
     let sending = Sending {
+        declaration_id: new.declaration_id,
         broker: &filing.broker,
         conversation_id: new.conversation_id,
         traceparent: new.traceparent.as_deref(),
@@ -280,6 +296,7 @@ fn waits_for_transport(tx: &Tx<'_>, new: &NewDeclaration, filing: &NewFiling) ->
 
 /// What all messages of one commit have in common.
 pub(super) struct Sending<'a> {
+    pub(super) declaration_id: DeclarationId,
     pub(super) broker: &'a str,
     pub(super) conversation_id: ConversationId,
     pub(super) traceparent: Option<&'a str>,
@@ -291,8 +308,8 @@ pub(super) fn insert_message(tx: &Tx<'_>, sending: &Sending<'_>, message: &NewMe
     let body_id = tx.keep(body)?;
     tx.run(
         "INSERT INTO messages (message_id, broker, kind, state, content_type, body_id, body_hash, mapping, mapping_version, lrn,
-                               conversation_id, traceparent, created_at, conversions)
-         VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)",
+                               conversation_id, traceparent, created_at, conversions, link_id)
+         VALUES (?1, ?2, ?3, 'queued', ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)",
         params![
             message.message_id.0.as_bytes(),
             sending.broker,
@@ -306,9 +323,11 @@ pub(super) fn insert_message(tx: &Tx<'_>, sending: &Sending<'_>, message: &NewMe
             sending.conversation_id.0.as_bytes(),
             sending.traceparent,
             col::ms(sending.at),
-            message.conversions
+            message.conversions,
+            tx.link_id
         ],
     )?;
+    audit::message(tx, sending.declaration_id, message.message_id, &message.body_hash)?;
     refs::bind(tx, sending.broker, ReferenceKind::Lrn, &message.lrn, message.message_id, sending.at)
 }
 

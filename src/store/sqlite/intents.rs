@@ -11,7 +11,7 @@ use super::events::state;
 use super::job::{Fail, Tx};
 use super::pack::pack;
 use super::signals::Wake;
-use super::{Sqlite, StoreError};
+use super::{Sqlite, StoreError, audit};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::Track;
 use crate::domain::ids::{ConversationId, DeclarationId, FilingId, IntentId, MessageId, S10};
@@ -187,10 +187,11 @@ fn insert_version(tx: &Tx<'_>, new: &NewIntent, answer_id: i64) -> Result<u32, F
     let Some(amended) = &new.amended else { return Ok(new.version) };
     let body_id = tx.keep(&pack(&amended.body))?;
     let version = new.version + 1;
+    audit::version(tx, new.declaration_id, version, &amended.body)?;
     tx.run(
         "INSERT INTO versions (declaration_id, version, body_id, answer_id, content_hash, warnings, conversation_id, traceparent,
-                               received_at, reason_code, reason_text)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                               received_at, reason_code, reason_text, link_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             new.declaration_id.0.as_bytes(),
             version,
@@ -202,7 +203,8 @@ fn insert_version(tx: &Tx<'_>, new: &NewIntent, answer_id: i64) -> Result<u32, F
             new.traceparent,
             ms(new.received_at),
             new.reason.code.as_str(),
-            new.reason.text
+            new.reason.text,
+            tx.link_id
         ],
     )?;
     tx.run("UPDATE declarations SET version = ?2 WHERE declaration_id = ?1", params![new.declaration_id.0.as_bytes(), version])?;

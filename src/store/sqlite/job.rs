@@ -16,6 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::health::Health;
 use super::pack::Packed;
 use super::signals::Wake;
+use crate::domain::audit::Entry;
 use crate::domain::delivery::DeliveryState;
 use crate::domain::fact::Track;
 use crate::store::StoreError;
@@ -45,11 +46,21 @@ pub(super) struct Tx<'a> {
     pub(super) wake: Cell<Wake>,
     pub(super) tally: RefCell<Vec<(String, DeliveryState, i64)>>,
     pub(super) told: RefCell<Vec<Told>>,
+    /// The link that this commit will add: rows that are chained name it.
+    pub(super) link_id: i64,
+    pub(super) chained: RefCell<Vec<Entry>>,
 }
 
 impl<'a> Tx<'a> {
-    pub(super) fn new(conn: &'a Connection) -> Self {
-        Self { conn, wake: Cell::new(Wake::default()), tally: RefCell::default(), told: RefCell::default() }
+    pub(super) fn new(conn: &'a Connection, link_id: i64) -> Self {
+        Self {
+            conn,
+            wake: Cell::new(Wake::default()),
+            tally: RefCell::default(),
+            told: RefCell::default(),
+            link_id,
+            chained: RefCell::default(),
+        }
     }
 
     /// Runs one statement; the number of changed rows.
@@ -87,6 +98,11 @@ impl<'a> Tx<'a> {
     /// Wakes these after the commit.
     pub(super) fn wake(&self, wake: Wake) {
         self.wake.set(self.wake.get() | wake);
+    }
+
+    /// Adds to the evidence of this commit.
+    pub(super) fn chain(&self, entry: Entry) {
+        self.chained.borrow_mut().push(entry);
     }
 
     /// Counts an event, after the commit.

@@ -6,10 +6,12 @@
 //! only how it is kept.
 
 mod accept;
+mod audit;
 mod checkpoint;
 mod col;
 mod consignments;
 mod events;
+mod evidence;
 mod health;
 mod holds;
 mod intents;
@@ -104,7 +106,16 @@ impl Sqlite {
         let signals = Arc::new(Signals::default());
         let queue = Arc::new(Queue::new(options.max_waiting));
         let checkpointer = Checkpointer::start(&options.path, Arc::clone(&health))?;
-        let writer = Writer::new(conn, checkpointer, Arc::clone(&queue), Arc::clone(&health), Arc::clone(&signals));
+        let head = audit::Head::load(&conn).map_err(database)?;
+        let writer = Writer::new(
+            conn,
+            head,
+            Arc::clone(&options.clock),
+            checkpointer,
+            Arc::clone(&queue),
+            Arc::clone(&health),
+            Arc::clone(&signals),
+        );
         let writer = std::thread::Builder::new().name("store-writer".to_owned()).spawn(move || writer.run())?;
         Ok(Self {
             queue,

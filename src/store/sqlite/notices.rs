@@ -7,6 +7,7 @@
 use rusqlite::params;
 use sha2::{Digest, Sha256};
 
+use super::audit::new_salt;
 use super::col::{self, ms};
 use super::events::merge_facts;
 use super::job::{Fail, Tx};
@@ -15,6 +16,7 @@ use super::refs;
 use super::settle::{delivered_by_verdict, link, message, refused_later};
 use super::signals::Wake;
 use super::{Policy, Sqlite, StoreError};
+use crate::domain::audit::{Salt, of_notice};
 use crate::domain::fact::{Fact, ReferenceKind};
 use crate::domain::ids::{MessageId, NoticeId};
 use crate::domain::time::Timestamp;
@@ -26,8 +28,8 @@ const MAX_READ_BYTES: usize = 16 * 1024 * 1024;
 impl Sqlite {
     pub(in crate::store) async fn take_notice(&self, new: NewNotice) -> Result<Taken, StoreError> {
         let hash: [u8; 32] = Sha256::digest(&new.body).into();
-        let body = pack(&new.body);
-        self.write(body.bytes.len(), move |tx| take(tx, &new, &hash, &body)).await
+        let (body, salt) = (pack(&new.body), new_salt());
+        self.write(body.bytes.len(), move |tx| take(tx, &new, &hash, &body, &salt)).await
     }
 
     pub(in crate::store) async fn notices_to_read(&self, except: Vec<String>, limit: usize) -> Result<Vec<NoticeRow>, StoreError> {
@@ -65,7 +67,7 @@ impl Sqlite {
     }
 }
 
-fn take(tx: &Tx<'_>, new: &NewNotice, hash: &[u8; 32], body: &Packed) -> Result<Taken, Fail> {
+fn take(tx: &Tx<'_>, new: &NewNotice, hash: &[u8; 32], body: &Packed, salt: &Salt) -> Result<Taken, Fail> {
     let repeated =
         tx.run("UPDATE notices SET repeats = repeats + 1 WHERE broker = ?1 AND dedupe_key = ?2", params![new.broker, new.dedupe_key])?;
     if repeated > 0 {
@@ -73,8 +75,9 @@ fn take(tx: &Tx<'_>, new: &NewNotice, hash: &[u8; 32], body: &Packed) -> Result<
     }
     let body_id = tx.keep(body)?;
     tx.run(
-        "INSERT INTO notices (notice_id, broker, via, dedupe_key, content_type, body_id, body_hash, size, conversation, received_at, state)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'new')",
+        "INSERT INTO notices (notice_id, broker, via, dedupe_key, content_type, body_id, body_hash, size, conversation, received_at, state,
+                              salt, link_id)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, 'new', ?11, ?12)",
         params![
             new.notice_id.0.as_bytes(),
             new.broker,
@@ -85,9 +88,12 @@ fn take(tx: &Tx<'_>, new: &NewNotice, hash: &[u8; 32], body: &Packed) -> Result<
             hash,
             i64::try_from(new.body.len()).unwrap_or(i64::MAX),
             new.conversation.as_ref().filter(|c| c.len() <= refs::MAX_REFERENCE),
-            ms(new.received_at)
+            ms(new.received_at),
+            salt,
+            tx.link_id
         ],
     )?;
+    tx.chain(of_notice(salt, new.notice_id, hash));
     tx.wake(Wake::NOTICES);
     Ok(Taken { duplicate: false })
 }

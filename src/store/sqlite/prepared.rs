@@ -153,8 +153,13 @@ fn made(
     let (first, cycle, before): (i64, i64, i64) =
         tx.row(sql, [filing_id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.unwrap_or((0, 1, 0));
     let cycle = cycle + i64::from(becomes == Becomes::Original && before > 0);
-    let sending =
-        Sending { broker: &intent.broker, conversation_id: intent.conversation_id, traceparent: intent.traceparent.as_deref(), at: now };
+    let sending = Sending {
+        declaration_id: intent.declaration_id,
+        broker: &intent.broker,
+        conversation_id: intent.conversation_id,
+        traceparent: intent.traceparent.as_deref(),
+        at: now,
+    };
     for ((place, message), body) in (first..).zip(messages).zip(bodies) {
         insert_message(tx, &sending, message, body)?;
         tx.run(

@@ -10,6 +10,7 @@ use std::sync::PoisonError;
 use rusqlite::{Connection, OptionalExtension, params};
 use uuid::Uuid;
 
+use super::audit;
 use super::col::{self, ms};
 use super::events::merge_facts;
 use super::job::{Fail, Tx};
@@ -17,9 +18,10 @@ use super::outbox::wake_followers;
 use super::settle::{MessageRow, leave, message};
 use super::signals::Wake;
 use super::{Policy, Sqlite, StoreError};
+use crate::domain::audit::of_settlement;
 use crate::domain::delivery::{DeadReason, DeliveryState};
 use crate::domain::ids::{IntentId, MessageId};
-use crate::domain::operate::ReplayMode;
+use crate::domain::operate::{ActKind, ReplayMode};
 use crate::domain::time::{Timestamp, from_millis};
 use crate::store::orders::{DeadSelection, Handled, Replay};
 
@@ -37,6 +39,31 @@ enum Deed {
     Purge,
 }
 
+/// The act that an order is kept as, one part for each step.
+#[derive(Clone)]
+struct Order {
+    act_id: Uuid,
+    part: u32,
+    at: Timestamp,
+    kind: ActKind,
+    broker: Option<String>,
+    filter: String,
+    reason: Option<String>,
+}
+
+impl Order {
+    fn new(kind: ActKind, selection: &DeadSelection, mode: Option<ReplayMode>, reason: Option<String>, at: Timestamp) -> Self {
+        let (broker, filter) = (selection.broker.clone(), selection.described(mode));
+        Self { act_id: Uuid::now_v7(), part: 1, at, kind, broker, filter, reason }
+    }
+
+    fn keep(&self, tx: &Tx<'_>, done: u64) -> Result<(), Fail> {
+        let Self { act_id, part, at, kind, broker, filter, reason } = self;
+        let (broker, filter, reason) = (broker.as_deref(), Some(filter.as_str()), reason.as_deref());
+        audit::act(tx, &audit::Step { act_id: *act_id, part: *part, at: *at, kind: *kind, broker, filter, reason, done: Some(done) })
+    }
+}
+
 /// A page's end: broker, since when dead, message.
 type Cursor = (String, i64, [u8; 16]);
 
@@ -45,16 +72,22 @@ impl Sqlite {
         self.read(move |conn| Ok(count(conn, &selection)?.0)).await
     }
 
-    pub(in crate::store) async fn replay_dead(&self, selection: DeadSelection, replay: Replay) -> Result<Handled, StoreError> {
-        self.for_each_dead(selection, Deed::Replay(replay)).await
+    pub(in crate::store) async fn replay_dead(
+        &self,
+        selection: DeadSelection,
+        replay: Replay,
+        reason: Option<String>,
+    ) -> Result<Handled, StoreError> {
+        let act = Order::new(ActKind::Replay, &selection, Some(replay.mode), reason, self.now());
+        self.for_each_dead(selection, Deed::Replay(replay), act).await
     }
 
-    pub(in crate::store) async fn purge_dead(&self, selection: DeadSelection) -> Result<Handled, StoreError> {
-        self.for_each_dead(selection, Deed::Purge).await
+    pub(in crate::store) async fn purge_dead(&self, selection: DeadSelection, reason: String) -> Result<Handled, StoreError> {
+        let act = Order::new(ActKind::Purge, &selection, None, Some(reason), self.now());
+        self.for_each_dead(selection, Deed::Purge, act).await
     }
 
-    async fn for_each_dead(&self, selection: DeadSelection, deed: Deed) -> Result<Handled, StoreError> {
-        let now = self.now();
+    async fn for_each_dead(&self, selection: DeadSelection, deed: Deed, mut act: Order) -> Result<Handled, StoreError> {
         let asked = selection.clone();
         let (matched, before) = self.read(move |conn| Ok(count(conn, &asked)?)).await?;
         let mut handled = Handled { matched, done: 0 };
@@ -67,20 +100,29 @@ impl Sqlite {
             let Some(last) = page.last() else { break };
             cursor = last.clone();
             let ids: Vec<MessageId> = page.iter().map(|(.., id)| MessageId(Uuid::from_bytes(*id))).collect();
-            handled.done += self.step(ids, deed.clone(), before, now).await?;
+            let done = self.step(ids, deed.clone(), before, act.clone()).await?;
+            handled.done += done;
+            act.part += u32::from(done > 0);
+        }
+        if act.part == 1 {
+            // That nothing was found is an act too.
+            self.write(0, move |tx| act.keep(tx, 0)).await?;
         }
         Ok(handled)
     }
 
     /// One commit of an order; how many messages it changed.
-    async fn step(&self, ids: Vec<MessageId>, deed: Deed, before: i64, now: Timestamp) -> Result<u64, StoreError> {
+    async fn step(&self, ids: Vec<MessageId>, deed: Deed, before: i64, act: Order) -> Result<u64, StoreError> {
         let policy = self.policy.clone();
         let paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let (done, paces) = self
             .write(0, move |tx| {
                 let (mut done, mut paces) = (0, paces.clone());
                 for id in &ids {
-                    done += u64::from(one(tx, &policy, *id, &deed, before, now, &mut paces)?);
+                    done += u64::from(one(tx, &policy, *id, &deed, before, act.at, &mut paces)?);
+                }
+                if done > 0 {
+                    act.keep(tx, done)?;
                 }
                 Ok((done, paces))
             })
@@ -189,6 +231,7 @@ fn queue_again(tx: &Tx<'_>, row: &MessageRow, replay: &Replay, now: Timestamp, p
            WHERE own.message_id = ?2)",
         params![row.broker, id],
     )?;
+    tx.chain(of_settlement(row.message_id, DeliveryState::Queued));
     tx.tally(&row.broker, Some(DeliveryState::Dead), Some(DeliveryState::Queued));
     tx.wake(Wake::OUTBOX);
     Ok(())

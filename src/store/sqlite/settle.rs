@@ -4,6 +4,7 @@
 use rusqlite::params;
 use sha2::{Digest, Sha256};
 
+use super::audit::new_salt;
 use super::col::{self, ms};
 use super::events::merge_facts;
 use super::job::{Fail, Tx};
@@ -12,6 +13,7 @@ use super::pack::{Packed, pack};
 use super::refs;
 use super::signals::Wake;
 use super::{Policy, Sqlite, StoreError, events, holds, intents};
+use crate::domain::audit::{of_notice, of_settlement};
 use crate::domain::delivery::{DeadReason, DeliveryState, MessageKind};
 use crate::domain::fact::Fact;
 use crate::domain::ids::{MessageId, NoticeId};
@@ -145,11 +147,11 @@ fn keep_reply(
     dedupe.update(number.to_be_bytes());
     let hash: [u8; 32] = Sha256::digest(body).into();
     let dedupe: [u8; 32] = dedupe.finalize().into();
-    let body_id = tx.keep(reply)?;
+    let (body_id, salt) = (tx.keep(reply)?, new_salt());
     tx.run(
         "INSERT INTO notices (notice_id, broker, via, dedupe_key, content_type, body_id, body_hash, size, received_at, state,
-                              mapping_version)
-         VALUES (?1, ?2, 'reply', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
+                              mapping_version, salt, link_id)
+         VALUES (?1, ?2, 'reply', ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)",
         params![
             notice.0.as_bytes(),
             row.broker,
@@ -160,9 +162,12 @@ fn keep_reply(
             i64::try_from(body.len()).unwrap_or(i64::MAX),
             ms(attempt.finished_at),
             if changed { "applied" } else { "recorded" },
-            attempt.mapping_version
+            attempt.mapping_version,
+            salt,
+            tx.link_id
         ],
     )?;
+    tx.chain(of_notice(&salt, notice, &hash));
     link(tx, row.message_id, notice)?;
     tx.run(
         "UPDATE attempts SET notice_id = ?3 WHERE message_id = ?1 AND number = ?2",
@@ -223,6 +228,7 @@ pub(super) fn leave(
         "UPDATE messages SET state = ?2, reason = ?3, settled_at = ?4, attempts = ?5 WHERE message_id = ?1",
         params![row.message_id.0.as_bytes(), state.as_str(), reason.map(DeadReason::as_str), ms(at), attempts],
     )?;
+    tx.chain(of_settlement(row.message_id, state));
     tx.tally(&row.broker, Some(waiting.map_or(row.state, |w| w.state)), Some(state));
     if matches!(state, DeliveryState::Delivered | DeliveryState::Withdrawn) {
         outbox::wake_followers(tx, row.message_id, at)?;

@@ -5,6 +5,9 @@ use std::sync::Arc;
 use super::Sqlite;
 use super::job::Fail;
 use super::pack::Packed;
+use crate::domain::audit::of_settlement;
+use crate::domain::delivery::DeliveryState;
+use crate::domain::ids::MessageId;
 use crate::domain::time::{FixedClock, from_millis};
 use crate::store::{StoreError, StoreOptions};
 
@@ -28,15 +31,20 @@ async fn bodies(store: &Sqlite) -> i64 {
 #[tokio::test]
 async fn a_failing_job_takes_back_its_own_changes_and_no_others() {
     let (store, folder) = store("savepoint");
-    let fails = store.write(0, |tx| {
+    let prove = |tx: &super::job::Tx<'_>| tx.chain(of_settlement(MessageId::new(), DeliveryState::Queued));
+    let fails = store.write(0, move |tx| {
         tx.keep(&body(1, 4))?;
+        prove(tx);
         Err::<(), _>(Fail::Fault("planted"))
     });
     let panics = store.write(0, |tx| -> Result<(), Fail> {
         tx.keep(&body(1, 4))?;
         panic!("planted")
     });
-    let stands = store.write(0, |tx| Ok(tx.keep(&body(2, 5))?));
+    let stands = store.write(0, move |tx| {
+        prove(tx);
+        Ok(tx.keep(&body(2, 5))?)
+    });
     let last = store.write(0, |tx| Ok(tx.keep(&body(3, 6))?));
     let (first, failed, panicked, stood, last) = tokio::join!(store.write(0, |tx| Ok(tx.keep(&body(3, 6))?)), fails, panics, stands, last);
     first.and(last).expect("what came before and after stands");
@@ -44,6 +52,8 @@ async fn a_failing_job_takes_back_its_own_changes_and_no_others() {
     assert!(matches!(panicked, Err(StoreError::Fault(_))));
     stood.expect("the others stand");
     assert_eq!(bodies(&store).await, 3);
+    let evidence = store.verify_audit().await.expect("read");
+    assert_eq!((evidence.bad, evidence.chains[0].entries), (None, 1), "what was taken back proves nothing");
     store.close().await;
     std::fs::remove_dir_all(folder).expect("clean");
 }

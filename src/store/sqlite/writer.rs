@@ -15,11 +15,13 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
+use super::audit::Head;
 use super::checkpoint::{self, Checkpointer};
 use super::health::Health;
 use super::job::{Job, Queue, Told, Tx};
 use super::signals::{Signals, Wake};
 use crate::domain::delivery::DeliveryState;
+use crate::domain::time::SharedClock;
 use crate::fault_points;
 use crate::store::StoreError;
 
@@ -37,6 +39,8 @@ const COMMIT_OVERHEAD_BYTES: usize = 32 * 1024;
 /// The writer's thread.
 pub(super) struct Writer {
     conn: Connection,
+    head: Head,
+    clock: SharedClock,
     queue: Arc<Queue>,
     health: Arc<Health>,
     signals: Arc<Signals>,
@@ -51,6 +55,8 @@ struct Batch {
     wake: Wake,
     tally: HashMap<(String, DeliveryState), i64>,
     told: Vec<Told>,
+    /// What the link of this commit will hold.
+    entries: Vec<u8>,
     bytes: usize,
     stood: bool,
     rows_before: u64,
@@ -67,8 +73,16 @@ enum Ran {
 }
 
 impl Writer {
-    pub(super) fn new(conn: Connection, checkpointer: Checkpointer, queue: Arc<Queue>, health: Arc<Health>, signals: Arc<Signals>) -> Self {
-        Self { conn, queue, health, signals, checkpointer, since_checkpoint: 0 }
+    pub(super) fn new(
+        conn: Connection,
+        head: Head,
+        clock: SharedClock,
+        checkpointer: Checkpointer,
+        queue: Arc<Queue>,
+        health: Arc<Health>,
+        signals: Arc<Signals>,
+    ) -> Self {
+        Self { conn, head, clock, queue, health, signals, checkpointer, since_checkpoint: 0 }
     }
 
     /// Works until the queue is closed and empty, then copies the log into the file.
@@ -107,11 +121,11 @@ impl Writer {
             Ok(batch) => batch,
             Err((jobs, error)) => return self.give_up(jobs, error),
         };
-        let tallied = self.write_tally(&batch);
+        let linked = self.write_tally(&batch).and_then(|()| self.write_link(&batch));
         fault_points::pass("store.before_commit");
-        let committed = tallied.and_then(|()| self.step("COMMIT"));
-        if let Err(error) = committed {
-            return self.give_up(batch.jobs, Some(error));
+        match linked.and_then(|head| self.step("COMMIT").map(|()| head)) {
+            Ok(head) => self.head = head,
+            Err(error) => return self.give_up(batch.jobs, Some(error)),
         }
         fault_points::pass("store.after_commit");
         if batch.stood {
@@ -146,7 +160,7 @@ impl Writer {
 
     fn run_job(&self, mut job: Job, batch: &mut Batch) -> Ran {
         let rows_before = self.conn.total_changes();
-        let tx = Tx::new(&self.conn);
+        let tx = Tx::new(&self.conn, self.head.next_link());
         let stands = job.work.run(&tx, &self.health);
         let lost = self.conn.is_autocommit();
         if !stands && !lost && self.conn.total_changes() != rows_before {
@@ -158,6 +172,7 @@ impl Writer {
             batch.bytes += job.bytes;
             batch.wake = batch.wake | tx.wake.get();
             batch.told.append(&mut tx.told.borrow_mut());
+            tx.chained.borrow().iter().for_each(|entry| entry.write(&mut batch.entries));
             for (broker, state, by) in tx.tally.take() {
                 *batch.tally.entry((broker, state)).or_default() += by;
             }
@@ -205,11 +220,21 @@ impl Writer {
         Ok(())
     }
 
+    /// Seals what this commit proves; the head of the chain after it.
+    fn write_link(&self, batch: &Batch) -> rusqlite::Result<Head> {
+        if batch.entries.is_empty() { Ok(self.head) } else { self.head.append(&self.conn, self.clock.now(), &batch.entries) }
+    }
+
     /// Takes the transaction back and tells everybody that nothing was made durable.
-    fn give_up(&self, jobs: Vec<Job>, error: Option<rusqlite::Error>) {
+    fn give_up(&mut self, jobs: Vec<Job>, error: Option<rusqlite::Error>) {
         let fault = error.map_or(StoreError::Unavailable("the disk is full"), |error| unavailable(self.health.judge(&error)));
         if !self.conn.is_autocommit() && self.step("ROLLBACK").is_err() {
             self.health.set_broken();
+        }
+        // Whatever became of that commit, the next link follows the one that is there.
+        match Head::load(&self.conn) {
+            Ok(head) => self.head = head,
+            Err(_) => self.health.set_broken(),
         }
         self.health.set_failing(true);
         jobs.into_iter().for_each(|job| job.work.answer(Some(fault.clone())));
