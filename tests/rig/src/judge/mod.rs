@@ -11,6 +11,7 @@ mod wire;
 pub use wire::{early, most_in_a_second};
 
 use crate::broker::{Arrival, Told};
+use crate::client::Ask;
 use crate::load::Sent;
 use crate::notice::{rank, status_of};
 use crate::stage::Stage;
@@ -192,15 +193,15 @@ fn last_words(told: &[Told], views: &Views, ledger: &BTreeMap<u32, Sent>, verdic
     verdict.count("not_the_last_word", apart);
 }
 
-/// I8. A gateway without the route is noted, not judged.
+/// I8. Reading all evidence takes as long as it takes.
 async fn audit(stage: &Stage, verdict: &mut Verdict) {
-    match stage.ops.get("/v1/audit/verify").await {
-        Ok(answer) if answer.status == 404 => verdict.count("audit", "no such route"),
+    let ask = Ask { path: "/v1/audit/verify", ..Ask::default() };
+    match stage.ops.ask(ask, Duration::from_mins(10)).await {
         Ok(answer) if answer.status == 200 => {
             let json = answer.json();
-            let bad = json.as_object().into_iter().flatten().any(|(_, value)| *value == Value::Bool(false));
-            verdict.count("audit", json);
-            verdict.hold(!bad, || "I8: the audit chain does not verify".into());
+            verdict.count("audit_rows", json["rows"].clone());
+            verdict.hold(json["ok"] == Value::Bool(true), || format!("I8: the evidence does not hold: {}", json["bad"]));
+            verdict.void_unless(json["rows"].as_u64() > Some(0), "no evidence was kept");
         }
         Ok(answer) => verdict.breach(format!("I8: the audit is answered {}", answer.status)),
         Err(failure) => verdict.breach(format!("I8: the audit is not answered: {}", failure.why)),

@@ -17,11 +17,12 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     let mut stage = Stage::open(options, "kill", &Setup::default(), willing(0..40)).await?;
     let load = stage.load(1, rate);
     let sender = tokio::spawn(load.clone().run(None));
-    let (mut in_flight, mut starts) = (0, Vec::new());
+    let (mut in_flight, mut with_messages, mut starts) = (0, 0, Vec::new());
     let longest = options.pick(5000, 1500);
     for _ in 0..kills {
         tokio::time::sleep(Duration::from_millis(stage.random.u64(200..longest))).await;
         in_flight += usize::from(load.outstanding() > 0 || stage.broker.unanswered() > 0);
+        with_messages += usize::from(stage.broker.unanswered() > 0);
         stage.kill_and_start().await?;
         starts.push(stage.gateway.start_took);
     }
@@ -30,12 +31,16 @@ pub async fn run(options: &Options) -> Result<Verdict> {
     load.stop();
     sender.await?;
     let ledger = load.ledger();
+    let sent_among_kills = stage.broker.count();
     let mut verdict = judge::judge(&stage, &ledger, ENDED_WITHIN).await?;
     verdict.count("kills", kills);
     verdict.count("kills_with_work_in_flight", in_flight);
+    verdict.count("kills_with_messages_in_flight", with_messages);
+    verdict.count("arrivals_among_the_kills", sent_among_kills);
     verdict.count("slowest_start_s", judge::round(starts.iter().max().map_or(0.0, Duration::as_secs_f64)));
     verdict.count("judged_after_s", judge::round(last.elapsed().as_secs_f64()));
     verdict.void_unless(in_flight * 10 >= kills * 6, "fewer than six kills in ten met work in flight");
+    verdict.void_unless(with_messages > 0, "no kill met a message that the broker had not answered");
     verdict.void_unless(ledger.values().any(|sent| sent.cut > 0), "no request was cut");
     stage.close(verdict.breaches() == 0).await?;
     Ok(verdict)
