@@ -29,3 +29,10 @@ CREATE INDEX intents_broker ON intents (broker, created_at) WHERE state = 'waiti
 ALTER TABLE message_filings ADD COLUMN version INTEGER NOT NULL DEFAULT 1;
 -- Grows with each new declaration of the filing: a corrected one takes the place of the one before.
 ALTER TABLE message_filings ADD COLUMN cycle INTEGER NOT NULL DEFAULT 1;
+
+-- The answer that a key stands for, where it is not that of a version.
+ALTER TABLE keys ADD COLUMN answer_id INTEGER;
+
+-- The consignments of an item, without walking over those of its post.
+DROP INDEX consignment_items_item;
+CREATE INDEX consignment_items_item ON consignment_items (item_id, posted_on, post, receptacle_id);

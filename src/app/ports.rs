@@ -50,6 +50,10 @@ impl Readers for Catalogs {
         })
     }
 
+    fn has_key(&self, broker: &str) -> bool {
+        self.shared.load().mapping_of(broker).is_some_and(|mapping| mapping.inbox().has_key())
+    }
+
     fn key(&self, broker: &str, body: &[u8]) -> Option<String> {
         self.shared.load().mapping_of(broker)?.notice_key(body)
     }

@@ -48,6 +48,8 @@ pub trait Notices: Send + Sync + 'static {
 pub trait Readers: Send + Sync + 'static {
     /// Reads a notice by its broker's newest good mapping; none when no mapping is loaded for it.
     fn read(&self, broker: &str, content_type: &str, body: &[u8]) -> Option<Reading>;
+    /// Whether the broker's mapping knows notices by an id of their own.
+    fn has_key(&self, broker: &str) -> bool;
     /// The notice's own id by its broker's mapping, by which a repeat is known; none to know it by its bytes.
     fn key(&self, broker: &str, body: &[u8]) -> Option<String>;
     /// What a broker is answered once its notice is stored.
@@ -91,9 +93,19 @@ impl<S: Notices, M: Readers> Station<S, M> {
     /// # Errors
     /// [`StoreError`]: nothing was stored, the broker has to come again (503).
     pub async fn take(&self, broker: &str, content_type: &str, conversation: Option<&str>, body: Bytes) -> Result<TakenAnswer, StoreError> {
-        let key = self.readers.key(broker, &body);
+        let key = self.own_id(broker, &body).await;
         keep(&*self.store, broker, "callback", (content_type, conversation, body), key.as_deref(), self.clock.now()).await?;
         Ok(self.readers.answer(broker))
+    }
+
+    /// The notice's own id. Looking for it must neither hold up other requests nor, should it fail by a fault of ours, keep the
+    /// notice from being stored.
+    async fn own_id(&self, broker: &str, body: &Bytes) -> Option<String> {
+        if !self.readers.has_key(broker) {
+            return None;
+        }
+        let (readers, broker, body) = (Arc::clone(&self.readers), broker.to_owned(), body.clone());
+        tokio::task::spawn_blocking(move || readers.key(&broker, &body)).await.ok().flatten()
     }
 }
 

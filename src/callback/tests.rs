@@ -102,6 +102,10 @@ impl Readers for Mappings {
         }
     }
 
+    fn has_key(&self, broker: &str) -> bool {
+        broker == "es-broker"
+    }
+
     fn key(&self, _: &str, body: &[u8]) -> Option<String> {
         body.strip_prefix(b"id:").map(|rest| String::from_utf8_lossy(&rest[..1]).into_owned())
     }

@@ -63,13 +63,13 @@ impl Channel {
     pub async fn make(&self, work: &Work<'_>, counter: &mut u16) -> Result<(Vec<Made>, Vec<Fault>), NoVerdict> {
         let (mut messages, mut faults) = (Vec::new(), Vec::new());
         for template in self.mapping.messages(work.kind) {
-            let Some(lrn) = ids::lrn(work.declaration.item_id, work.declaration.posted_on(), *counter) else {
+            let message_id = MessageId::new();
+            // A query names what it is about; for itself it needs no reference that the item could run out of.
+            let own = (work.kind == MessageKind::Query).then(|| message_id.to_string());
+            let Some(lrn) = own.or_else(|| ids::lrn(work.declaration.item_id, work.declaration.posted_on(), *counter)) else {
                 faults.push(Fault::new("", fault::OUT_OF_RANGE, "no local reference number is left for this item"));
                 break;
             };
-            let message_id = MessageId::new();
-            // A query names what it is about; for itself it needs no reference that the item could run out of.
-            let lrn = if work.kind == MessageKind::Query { message_id.to_string() } else { lrn };
             let input = self.input(work, work.about.unwrap_or(&lrn), message_id);
             let rendered = match self.mapping.render_message(template, &input) {
                 Ok(Some(rendered)) => rendered,

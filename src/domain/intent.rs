@@ -89,7 +89,7 @@ pub struct Sent {
 /// Where a filing stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Standing {
-    /// Its messages in order, without status queries.
+    /// Messages of its present cycle in order, without status queries.
     pub messages: Vec<Sent>,
     /// What the notices added up to.
     pub state: FilingState,
@@ -116,7 +116,7 @@ pub enum Becomes {
 /// earlier amendment, cancellation or presentation is waited for.
 pub fn decide(kind: MessageKind, standing: &Standing, makes: bool, patience: std::time::Duration, now: Timestamp) -> Becomes {
     match kind {
-        MessageKind::Declaration => Becomes::Original,
+        MessageKind::Declaration => declaration(standing),
         MessageKind::Query => {
             if makes {
                 Becomes::Message
@@ -129,6 +129,18 @@ pub fn decide(kind: MessageKind, standing: &Standing, makes: bool, patience: std
     }
 }
 
+/// A declaration that waited for its consignment, or is made anew. Customs may have got the one before after all.
+fn declaration(standing: &Standing) -> Becomes {
+    let under_way = |message: &Sent| matches!(message.state, DeliveryState::Sending | DeliveryState::InDoubt);
+    if standing.messages.iter().any(under_way) {
+        Becomes::Wait(Waits::EarlierMessages, None)
+    } else if standing.state.is_final() || customs_has_it(&standing.state) && !is_rejected(standing.state.status) {
+        Becomes::Dropped
+    } else {
+        Becomes::Original
+    }
+}
+
 fn follow_up(kind: MessageKind, standing: &Standing, makes: bool, patience: std::time::Duration, now: Timestamp) -> Becomes {
     let any = |wanted: &[DeliveryState]| standing.messages.iter().any(|message| wanted.contains(&message.state));
     if standing.state.is_final() {
@@ -137,7 +149,8 @@ fn follow_up(kind: MessageKind, standing: &Standing, makes: bool, patience: std:
     if any(&[DeliveryState::Sending, DeliveryState::InDoubt]) {
         return Becomes::Wait(Waits::EarlierMessages, None);
     }
-    if !any(&[DeliveryState::Delivered]) {
+    // A verdict may come for a message that was given up: then customs has it, whatever became of the message.
+    if !any(&[DeliveryState::Delivered]) && !customs_has_it(&standing.state) {
         return nothing_taken(kind, standing);
     }
     if any(&[DeliveryState::Queued, DeliveryState::Waiting]) {
@@ -159,8 +172,8 @@ fn follow_up(kind: MessageKind, standing: &Standing, makes: bool, patience: std:
 
 /// The broker has nothing of this filing: queued, refused, given up, or of unknown outcome.
 fn nothing_taken(kind: MessageKind, standing: &Standing) -> Becomes {
-    let unresolved =
-        standing.messages.iter().any(|message| message.reason == Some(DeadReason::Unresolved) && message.state == DeliveryState::Dead);
+    let unknown = |message: &Sent| message.reason == Some(DeadReason::Unresolved) && message.state != DeliveryState::Withdrawn;
+    let unresolved = standing.messages.iter().any(unknown);
     match kind {
         MessageKind::Cancellation if unresolved => Becomes::Wait(Waits::Person, None),
         MessageKind::Cancellation => Becomes::Cancelled,
@@ -308,6 +321,24 @@ mod tests {
     }
 
     #[test]
+    fn a_verdict_for_what_was_given_up_counts_more_than_the_giving_up() {
+        use DeliveryState as D;
+        let withdrawn = standing(&[(MessageKind::Declaration, D::Withdrawn, Some(DeadReason::Unresolved))], C::Accepted, &[]);
+        for (kind, expected) in [
+            (MessageKind::Declaration, Becomes::Dropped),
+            (MessageKind::Amendment, Becomes::Message),
+            (MessageKind::Cancellation, Becomes::Message),
+        ] {
+            assert_eq!(decide(kind, &withdrawn, true, HOUR, at(0)), expected, "{kind}");
+        }
+        let doubt = standing(&[(MessageKind::Declaration, D::InDoubt, None)], C::Pending, &[]);
+        assert_eq!(decide(MessageKind::Declaration, &doubt, true, HOUR, at(0)), Becomes::Wait(Waits::EarlierMessages, None));
+        // Queued again by a person, though it may have arrived: still nobody knows.
+        let replayed = standing(&[(MessageKind::Declaration, D::Queued, Some(DeadReason::Unresolved))], C::Pending, &[]);
+        assert_eq!(decide(MessageKind::Cancellation, &replayed, true, HOUR, at(0)), Becomes::Wait(Waits::Person, None));
+    }
+
+    #[test]
     fn an_unanswered_follow_up_is_waited_for_but_not_for_ever() {
         let messages =
             [(MessageKind::Declaration, DeliveryState::Delivered, None), (MessageKind::Amendment, DeliveryState::Delivered, None)];
@@ -324,7 +355,6 @@ mod tests {
             (MessageKind::Amendment, Becomes::Refused(Refusal::Unsupported)),
             (MessageKind::Cancellation, Becomes::Refused(Refusal::Unsupported)),
             (MessageKind::Presentation, Becomes::Dropped),
-            (MessageKind::Declaration, Becomes::Original),
         ] {
             assert_eq!(decide(kind, &standing, false, HOUR, at(0)), expected, "{kind}");
         }

@@ -65,7 +65,7 @@ impl Intake {
         let bare = consignment::complete(tree, None);
         let view = self.view(submission, id).await?;
         let key = key(submission, "PUT /v1/declarations", id);
-        if let Some(taken) = self.known(key.as_ref(), submission, id, None).await? {
+        if let Some(taken) = self.known(key.as_ref(), submission).await? {
             return Ok(taken);
         }
         let sound = self.amended(&bare, faults, submission, &view)?;
@@ -84,8 +84,11 @@ impl Intake {
     pub async fn cancel(&self, id: DeclarationId, submission: &Submission, reason: WantedReason) -> Result<Taken, ApiError> {
         let view = self.view(submission, id).await?;
         let key = key(submission, "DELETE /v1/declarations", id);
-        if let Some(taken) = self.known(key.as_ref(), submission, id, Some(())).await? {
+        if let Some(taken) = self.known(key.as_ref(), submission).await? {
             return Ok(taken);
+        }
+        if let Some(answer) = self.store.find_wanted(id, None).await? {
+            return Ok(Taken { answer, replayed: true });
         }
         let change = Change { post: &submission.post, kind: MessageKind::Cancellation, sound: None, reason: &reason };
         self.change(submission, &change, key, view).await
@@ -95,25 +98,14 @@ impl Intake {
         self.store.declaration(&submission.post.code, id).await?.ok_or_else(|| Code::NotFound.into())
     }
 
-    /// What an equal request was answered before.
-    async fn known(
-        &self,
-        key: Option<&IdempotencyKey>,
-        submission: &Submission,
-        id: DeclarationId,
-        cancellation: Option<()>,
-    ) -> Result<Option<Taken>, ApiError> {
-        if let Some(key) = key {
-            match self.store.find_key(&submission.post.code, key.clone()).await? {
-                Some(Accepted::Replay(answer)) => return Ok(Some(Taken { answer, replayed: true })),
-                Some(_) => return Err(Code::KeyReused.into()),
-                None => {}
-            }
+    /// What a request under this key was answered before.
+    async fn known(&self, key: Option<&IdempotencyKey>, submission: &Submission) -> Result<Option<Taken>, ApiError> {
+        let Some(key) = key else { return Ok(None) };
+        match self.store.find_key(&submission.post.code, key.clone()).await? {
+            Some(Accepted::Replay(answer)) => Ok(Some(Taken { answer, replayed: true })),
+            Some(_) => Err(Code::KeyReused.into()),
+            None => Ok(None),
         }
-        if cancellation.is_none() {
-            return Ok(None);
-        }
-        Ok(self.store.find_wanted(id, None).await?.map(|answer| Taken { answer, replayed: true }))
     }
 
     /// The new version, if it is sound and still the same item, by the same brokers.
@@ -221,11 +213,11 @@ impl Intake {
             Becomes::Wait(..) | Becomes::Cancelled | Becomes::Dropped => return Ok(Ok((Vec::new(), Vec::new()))),
         };
         let transport = view.transport.as_deref();
-        let (newest, before) = (read(&view.body, transport)?, change.sound.map(|sound| &sound.declaration));
+        let (present, wanted) = (read(&view.body, transport)?, change.sound.map(|sound| &sound.declaration));
         let work = Work {
             kind: tried,
-            declaration: before.unwrap_or(&newest),
-            previous: (tried == MessageKind::Amendment).then_some(&newest),
+            declaration: wanted.unwrap_or(&present),
+            previous: (tried == MessageKind::Amendment).then_some(&present),
             mrn: (tried != MessageKind::Declaration).then(|| filing.state.mrn.as_deref().unwrap_or(SOME_MRN)),
             about: None,
             reason: (tried != MessageKind::Declaration).then(|| (change.reason.code.as_str(), change.reason.text.as_deref())),

@@ -30,6 +30,11 @@ pub struct Inbox {
 }
 
 impl Inbox {
+    /// Whether notices are known by an id of their own.
+    pub const fn has_key(&self) -> bool {
+        self.key.is_some()
+    }
+
     /// The notice's own id; none when the rules name none, or it cannot be read: then its bytes are what it is known by.
     pub(super) fn key(&self, body: &[u8]) -> Option<String> {
         let path = self.key.as_ref()?;

@@ -12,6 +12,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -22,13 +23,14 @@ use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
 use crate::domain::fact::Reason;
 use crate::domain::fault::Fault;
+use crate::domain::ids::IntentId;
 use crate::domain::intent::{Becomes, Refusal, Waits, decide};
 use crate::domain::json;
 use crate::domain::retry::span;
 use crate::domain::time::{SharedClock, Timestamp};
 use crate::fault_points;
 use crate::mapping::PostContext;
-use crate::store::{IntentRow, Means, Prepared, Store};
+use crate::store::{IntentRow, Means, Prepared, Store, StoreError};
 
 /// Intents that are looked at in one go.
 const AT_ONCE: usize = 64;
@@ -38,6 +40,10 @@ const LOOK_EVERY: Duration = Duration::from_secs(30);
 const STORE_REST: Duration = Duration::from_secs(1);
 /// How long an intent waits for a mapping or a schema before it is looked at again.
 const MAPPING_REST: Duration = Duration::from_secs(10);
+/// How long one rests that cannot be made as things are.
+const FAULT_REST: Duration = Duration::from_secs(60);
+/// Intents that are made at the same time: their commits are one.
+const TOGETHER: usize = 16;
 
 /// The station.
 pub struct Prepare {
@@ -88,17 +94,32 @@ impl Prepare {
         }
     }
 
-    /// Looks at what is due; how many, or none when the store is not available.
+    /// Looks at what is due, many at once; how many, or none when the store is not available.
     async fn round(&self) -> Option<usize> {
         let due = self.store.intents_due(self.clock.now(), AT_ONCE).await.ok()?;
-        for row in &due {
-            let (means, prepared) = self.prepare(row).await;
+        let looked = due.len();
+        let results = stream::iter(due).map(|(id, row)| self.carry_out(id, row)).buffer_unordered(TOGETHER);
+        let available = results.fold(true, |available, done| async move { available && done.is_some() }).await;
+        available.then_some(looked)
+    }
+
+    /// Carries out one intent; none when the store is not available. What is a fault of ours rests, so that it stops nobody.
+    async fn carry_out(&self, id: IntentId, row: Option<IntentRow>) -> Option<()> {
+        if let Some(row) = row {
+            let (means, prepared) = self.prepare(&row).await;
             fault_points::pass("prepare.before_commit");
             // When its filing changed meanwhile, it is still due and comes with the next look.
-            self.store.settle_intent(row.intent_id, means, prepared).await.ok()?;
-            fault_points::pass("prepare.after_commit");
+            match self.store.settle_intent(id, row.looks, means, prepared).await {
+                Ok(_) => {
+                    fault_points::pass("prepare.after_commit");
+                    return Some(());
+                }
+                Err(StoreError::Fault(fault)) => tracing::error!(intent_id = %id, %fault, "an intent cannot be carried out; it rests"),
+                Err(_) => return None,
+            }
         }
-        Some(due.len())
+        let until = self.clock.now().checked_add(FAULT_REST).unwrap_or(Timestamp::MAX);
+        self.store.rest_intent(id, until).await.ok()
     }
 
     /// What becomes of an intent, with what the decision was made by.
@@ -106,15 +127,15 @@ impl Prepare {
         let catalog = self.catalog.load_full();
         let patience = self.patience.get(&row.broker).copied().unwrap_or_default();
         let Some(channel) = catalog.channel(&row.broker) else {
-            return (Means { makes: true, patience }, self.rest(row));
+            return (Means { makes: true, patience }, self.rest(MAPPING_REST));
         };
         let means = Means { makes: channel.mapping.makes(row.kind), patience };
         if row.is_behind {
-            return (means, waits(row, Waits::EarlierMessages, None));
+            return (means, waits(Waits::EarlierMessages, None));
         }
         let becomes = decide(row.kind, &row.standing, means.makes, patience, self.clock.now());
         let prepared = match becomes {
-            Becomes::Wait(why, until) => waits(row, why, until),
+            Becomes::Wait(why, until) => waits(why, until),
             Becomes::Cancelled => Prepared::Cancelled,
             Becomes::Dropped => Prepared::Dropped,
             Becomes::Refused(why) => Prepared::Refused { why, reasons: vec![reason(why.as_str(), None)] },
@@ -127,12 +148,12 @@ impl Prepare {
     async fn make(&self, row: &IntentRow, channel: &Channel, becomes: Becomes, kind: MessageKind) -> Prepared {
         let Some((declaration, previous)) = declarations(row) else {
             tracing::error!(intent_id = %row.intent_id, "a stored declaration cannot be read");
-            return self.rest(row);
+            return self.rest(MAPPING_REST);
         };
         let original = kind == MessageKind::Declaration;
         // A consignment that is closed brings nothing more: what is still missing then is the mapping's to judge.
         if original && row.transport.is_none() && !channel.lacking(&declaration).is_empty() {
-            return waits(row, Waits::Transport, None);
+            return waits(Waits::Transport, None);
         }
         let reason = row.reason.as_ref().map(|(code, text)| (code.as_str(), text.as_deref()));
         let work = Work {
@@ -149,9 +170,9 @@ impl Prepare {
         };
         let mut counter = row.next_lrn;
         match channel.make(&work, &mut counter).await {
-            Err(_) => self.rest(row),
+            Err(_) => self.rest(MAPPING_REST),
             // A declaration is never given up: it waits for an amendment or a better mapping, where everyone sees it.
-            Ok((_, faults)) if !faults.is_empty() && row.kind == MessageKind::Declaration => self.rest(row),
+            Ok((_, faults)) if !faults.is_empty() && row.kind == MessageKind::Declaration => self.rest(FAULT_REST),
             Ok((_, faults)) if !faults.is_empty() => refused(faults),
             Ok((made, _)) => {
                 let messages = made.into_iter().map(|made| made.message).collect();
@@ -160,8 +181,9 @@ impl Prepare {
         }
     }
 
-    fn rest(&self, row: &IntentRow) -> Prepared {
-        waits(row, Waits::Mapping, self.clock.now().checked_add(MAPPING_REST).ok())
+    /// Until a mapping or a schema is there, or serves better.
+    fn rest(&self, time: Duration) -> Prepared {
+        waits(Waits::Mapping, self.clock.now().checked_add(time).ok())
     }
 }
 
@@ -171,8 +193,8 @@ fn refused(faults: Vec<Fault>) -> Prepared {
     Prepared::Refused { why: Refusal::Faults, reasons: faults.into_iter().map(told).collect() }
 }
 
-fn waits(row: &IntentRow, why: Waits, look_at: Option<Timestamp>) -> Prepared {
-    Prepared::Waits { why, look_at, looks: row.looks }
+fn waits(why: Waits, look_at: Option<Timestamp>) -> Prepared {
+    Prepared::Waits { why, look_at }
 }
 
 fn reason(code: &str, text: Option<String>) -> Reason {

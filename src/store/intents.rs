@@ -129,8 +129,6 @@ pub enum Prepared {
         why: Waits,
         /// When too.
         look_at: Option<Timestamp>,
-        /// [`IntentRow::looks`] of what was looked at: what changed since is looked at too.
-        looks: i64,
     },
     /// Messages, for a decision that has to hold still.
     Made {

@@ -87,7 +87,10 @@ impl FilingRecord {
             rule: self.rule,
             why: self.why.clone(),
             delivery: self.delivery,
-            reason: self.waits_for.clone().or_else(|| self.dead_reason.map(|reason| reason.as_str().to_owned())),
+            reason: self
+                .waits_for
+                .clone()
+                .or_else(|| self.dead_reason.filter(|_| self.delivery == DeliveryState::Dead).map(|reason| reason.as_str().to_owned())),
             state: self.state.clone(),
             references: self.references.clone(),
         }

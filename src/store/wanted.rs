@@ -25,11 +25,11 @@ impl Store {
         on!(self, find_wanted(declaration, amended))
     }
 
-    /// Intents that are to be looked at.
+    /// Intents that are to be looked at; without a row for one that cannot be read.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub async fn intents_due(&self, now: Timestamp, limit: usize) -> Result<Vec<IntentRow>, StoreError> {
+    pub async fn intents_due(&self, now: Timestamp, limit: usize) -> Result<Vec<(IntentId, Option<IntentRow>)>, StoreError> {
         on!(self, intents_due(now, limit))
     }
 
@@ -41,12 +41,21 @@ impl Store {
         on!(self, next_intent())
     }
 
-    /// Carries out what was made of an intent, if the decision behind it still holds.
+    /// Carries out what was made of an intent, if nothing of its filing changed since it was read ([`IntentRow::looks`]) and the
+    /// decision behind it still holds.
     ///
     /// # Errors
     /// When nothing can be committed; the intent still waits.
-    pub async fn settle_intent(&self, intent: IntentId, means: Means, prepared: Prepared) -> Result<IntentResult, StoreError> {
-        on!(self, settle_intent(intent, means, prepared))
+    pub async fn settle_intent(&self, intent: IntentId, looks: i64, means: Means, prepared: Prepared) -> Result<IntentResult, StoreError> {
+        on!(self, settle_intent(intent, looks, means, prepared))
+    }
+
+    /// Puts an intent to rest that is a fault of ours, so that it stops nobody else.
+    ///
+    /// # Errors
+    /// When nothing can be committed.
+    pub async fn rest_intent(&self, intent: IntentId, until: Timestamp) -> Result<(), StoreError> {
+        on!(self, rest_intent(intent, until))
     }
 
     /// Changes whenever an intent is to be looked at.

@@ -113,7 +113,13 @@ async fn an_accepted_declaration_is_amended_and_a_refused_amendment_changes_noth
 async fn a_cancellation_ends_by_the_word_of_customs_alone() {
     let (gateway, broker) = Gateway::plain("cancel").await;
     let (id, _) = accepted(&gateway, &broker, 1).await;
-    delete(&gateway.korea, &id, "?reason=duplicate").await.expect(202);
+    let keyed = async |path: String| {
+        let request = gateway.korea.request(Method::DELETE, &path).header("idempotency-key", "cancel-1");
+        gateway.korea.finish(request).await
+    };
+    let first = keyed(format!("/v1/declarations/{id}?reason=duplicate")).await.expect(202);
+    assert_eq!(keyed(format!("/v1/declarations/{id}?reason=duplicate")).await.expect(200).body, first.body, "its own answer again");
+    assert_eq!(keyed(format!("/v1/declarations/{id}?reason=other")).await.expect(422).code(), "key_reused");
     let cancellation = broker.wait_for(2).await[1].clone();
     assert!(text(&cancellation).contains(&mrn(1)));
     change_state(&gateway, &id, 0, "prepared").await;

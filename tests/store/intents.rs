@@ -9,7 +9,8 @@ use preclear::domain::fact::{Fact, Status};
 use preclear::domain::ids::{ConversationId, MessageId, lrn};
 use preclear::domain::intent::{Becomes, ReasonCode, Refusal, Waits};
 use preclear::store::{
-    Amended, IntentResult, IntentRow, Means, NewDeclaration, NewIntent, NewMessage, Prepared, Settlement, Wanted, WantedReason,
+    Amended, IntentResult, IntentRow, Means, NewDeclaration, NewIntent, NewMessage, Prepared, Reading, Settlement, TrackingEvent, Wanted,
+    WantedReason,
 };
 
 use crate::rig::{BROKER, POST, Rig, day, declaration, delivered, fact, item, start};
@@ -57,11 +58,11 @@ async fn wanted(rig: &Rig, wish: NewIntent) {
 }
 
 async fn due(rig: &Rig) -> Vec<IntentRow> {
-    rig.store.intents_due(start(), 10).await.expect("read")
+    rig.store.intents_due(start(), 10).await.expect("read").into_iter().map(|(_, row)| row.expect("readable")).collect()
 }
 
 async fn settle(rig: &Rig, row: &IntentRow, prepared: Prepared) -> IntentResult {
-    rig.store.settle_intent(row.intent_id, MEANS, prepared).await.expect("commit")
+    rig.store.settle_intent(row.intent_id, row.looks, MEANS, prepared).await.expect("commit")
 }
 
 fn made(becomes: Becomes, message: NewMessage) -> Prepared {
@@ -69,7 +70,7 @@ fn made(becomes: Becomes, message: NewMessage) -> Prepared {
 }
 
 async fn waits(rig: &Rig, row: &IntentRow, why: Waits) {
-    assert_eq!(settle(rig, row, Prepared::Waits { why, look_at: None, looks: row.looks }).await, IntentResult::Done);
+    assert_eq!(settle(rig, row, Prepared::Waits { why, look_at: None }).await, IntentResult::Done);
 }
 
 /// Rendered as a new declaration while nothing was sent; before it commits the lane begins: nothing is written, it is looked at anew.
@@ -88,7 +89,7 @@ async fn a_decision_on_older_rows_is_not_written() {
     assert_eq!(row.standing.messages[0].state, DeliveryState::Sending);
     // A look at an older standing does not put it to sleep: what happened since is still to be looked at.
     rig.store.settle(first, crate::rig::attempt(), delivered()).await.expect("settle");
-    waits(&rig, &row, Waits::EarlierMessages).await;
+    assert_eq!(settle(&rig, &row, Prepared::Waits { why: Waits::EarlierMessages, look_at: None }).await, IntentResult::Changed);
     let row = due(&rig).await.remove(0);
     assert_eq!(row.standing.messages[0].state, DeliveryState::Delivered);
     waits(&rig, &row, Waits::Answer).await;
@@ -127,6 +128,10 @@ async fn intents_of_a_filing_are_carried_out_one_after_the_other() {
     let rows = due(&rig).await;
     assert_eq!(rows.len(), 1, "the cancellation is first now, and looked at");
     assert!(!rows[0].is_behind && rows[0].standing.state.unanswered == [MessageKind::Amendment]);
+    // Refused by the broker, it is answered by nobody any more.
+    rig.send(id, Settlement::Dead { reason: DeadReason::Refused, facts: Vec::new() }).await;
+    let rows = due(&rig).await;
+    assert!(rows[0].standing.state.unanswered.is_empty());
     // The same once more: an LRN is never used twice.
     assert_eq!(settle(&rig, &rows[0], made(Becomes::Message, amendment)).await, IntentResult::Changed);
     rig.end().await;
@@ -162,5 +167,56 @@ async fn dead_messages_are_replaced_and_refusals_told() {
     assert_eq!(kinds, ["\"delivery.refused\"", "\"clearance.cancelled\""]);
     assert!(matches!(rig.store.want(wish(&new, 2, None)).await.expect("commit"), Wanted::Replay(answer) if answer == "answer 2"));
     assert!(matches!(rig.store.want(wish(&new, 1, Some("{}"))).await.expect("commit"), Wanted::Changed), "made for an older version");
+    rig.end().await;
+}
+
+/// A declaration that waits for its consignment is rendered from version 1 while the post amends it: the older bytes never stand
+/// for the newer version.
+#[tokio::test]
+async fn an_amendment_is_not_lost_to_a_declaration_that_is_being_made() {
+    let rig = Rig::new("intent-late").await;
+    let mut new = declaration(1);
+    new.filings[0].waits = true;
+    new.filings[0].messages.clear();
+    rig.accept(&new).await;
+    let row = due(&rig).await.remove(0);
+    wanted(&rig, wish(&new, 1, Some("{\"v\":2}"))).await;
+    let older = made(Becomes::Original, message(1, MessageKind::Declaration));
+    assert_eq!(settle(&rig, &row, older).await, IntentResult::Changed);
+    let row = due(&rig).await.remove(0);
+    assert_eq!((row.version, row.body.as_ref()), (2, &b"{\"v\":2}"[..]));
+    rig.end().await;
+}
+
+/// What waits for customs holds up nobody: an arrival before a rejection, then the correction, then its refusal by the broker, then a
+/// cancellation.
+#[tokio::test]
+async fn nothing_waits_for_what_waits_for_it() {
+    let rig = Rig::new("intent-deadlock").await;
+    let new = declaration(1);
+    rig.accept(&new).await;
+    let first = rig.due_ids(start()).await[0];
+    rig.send(first, delivered()).await;
+    let arrival = TrackingEvent { event: "EMD".to_owned(), at: start(), office: None };
+    assert!(rig.store.tracking(POST, item(1), arrival, vec![BROKER.to_owned()]).await.expect("tell"));
+    let row = due(&rig).await.remove(0);
+    waits(&rig, &row, Waits::Answer).await;
+    let notice = rig.notice(1, None).await;
+    let rejection = Fact { lrn: Some(new.filings[0].messages[0].lrn.clone()), ..fact(ClearanceStatus::Rejected, start()) };
+    let facts = Reading::Facts { mapping_version: "1".to_owned(), facts: vec![rejection] };
+    rig.store.settle_notice(notice, facts).await.expect("settle");
+    wanted(&rig, wish(&new, 1, Some("{}"))).await;
+    let rows = due(&rig).await;
+    let amendment = rows.iter().find(|row| row.kind == MessageKind::Amendment).expect("an amendment");
+    assert!(!amendment.is_behind, "the presentation waits for it, not it for the presentation");
+    assert_eq!(settle(&rig, amendment, made(Becomes::Original, message(2, MessageKind::Declaration))).await, IntentResult::Done);
+    // The corrected one is refused by the broker: of the present cycle nothing was taken.
+    let second = rig.due_ids(start()).await[0];
+    rig.send(second, Settlement::Dead { reason: DeadReason::Refused, facts: Vec::new() }).await;
+    wanted(&rig, wish(&new, 2, None)).await;
+    let rows = due(&rig).await;
+    let cancellation = rows.iter().find(|row| row.kind == MessageKind::Cancellation).expect("a cancellation");
+    assert!(!cancellation.is_behind);
+    assert_eq!(settle(&rig, cancellation, Prepared::Cancelled).await, IntentResult::Done);
     rig.end().await;
 }

@@ -128,24 +128,30 @@ fn accept(tx: &Tx<'_>, new: &NewDeclaration, bodies: &Bodies) -> Result<Accepted
         insert_filing(tx, new, filing, &mut packed)?;
     }
     if let Some(key) = &new.key {
-        insert_key(tx, &new.post, key, new.declaration_id, 1, new.received_at)?;
+        insert_key(tx, &new.post, key, new.declaration_id, 1, None, new.received_at)?;
     }
     tx.wake(Wake::OUTBOX);
     Ok(Accepted::Stored)
 }
 
 pub(super) fn known_key(conn: &Connection, post: &str, key: &IdempotencyKey, now: Timestamp) -> Result<Option<Accepted>, Fail> {
-    let sql = "SELECT body_hash, declaration_id, version FROM keys WHERE post = ?1 AND route = ?2 AND key = ?3 AND used_at >= ?4";
+    let sql =
+        "SELECT body_hash, declaration_id, version, answer_id FROM keys WHERE post = ?1 AND route = ?2 AND key = ?3 AND used_at >= ?4";
     let found = conn
         .prepare_cached(sql)?
         .query_row(params![post, key.route, key.key, col::ms(now) - KEY_LIFE_MS], |row| {
-            Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, [u8; 16]>(1)?, row.get::<_, i64>(2)?))
+            Ok((row.get::<_, [u8; 32]>(0)?, row.get::<_, [u8; 16]>(1)?, row.get::<_, i64>(2)?, row.get::<_, Option<i64>>(3)?))
         })
         .optional()?;
     match found {
         None => Ok(None),
         Some((hash, ..)) if hash != key.body_hash => Ok(Some(Accepted::KeyReused)),
-        Some((_, declaration, version)) => answer(conn, &declaration, version).map(Some),
+        // A cancellation makes no version; its answer stands by itself.
+        Some((.., Some(answer_id))) => {
+            let sql = "SELECT size, bytes FROM bodies WHERE body_id = ?1";
+            Ok(Some(Accepted::Replay(conn.prepare_cached(sql)?.query_row([answer_id], |row| col::body(row, 0))?)))
+        }
+        Some((_, declaration, version, None)) => answer(conn, &declaration, version).map(Some),
     }
 }
 
@@ -165,7 +171,7 @@ fn known_item(tx: &Tx<'_>, new: &NewDeclaration) -> Result<Option<Accepted>, Fai
             return Ok(Some(Accepted::ItemConflict));
         }
         if let Some(key) = &new.key {
-            insert_key(tx, &new.post, key, DeclarationId(uuid::Uuid::from_bytes(*declaration)), 1, new.received_at)?;
+            insert_key(tx, &new.post, key, DeclarationId(uuid::Uuid::from_bytes(*declaration)), 1, None, new.received_at)?;
         }
         return answer(tx.conn, declaration, 1).map(Some);
     }
@@ -337,12 +343,13 @@ pub(super) fn insert_key(
     key: &IdempotencyKey,
     declaration: DeclarationId,
     version: u32,
+    answer_id: Option<i64>,
     at: Timestamp,
 ) -> Result<(), Fail> {
     // An expired key that is still there makes room for its successor, which stands at the end again.
     tx.run(
-        "INSERT OR REPLACE INTO keys (post, route, key, body_hash, declaration_id, version, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
-        params![post, key.route, key.key, key.body_hash, declaration.0.as_bytes(), version, col::ms(at)],
+        "INSERT OR REPLACE INTO keys (post, route, key, body_hash, declaration_id, version, answer_id, used_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+        params![post, key.route, key.key, key.body_hash, declaration.0.as_bytes(), version, answer_id, col::ms(at)],
     )?;
     Ok(())
 }

@@ -38,8 +38,8 @@ impl Sqlite {
 fn put(tx: &Tx<'_>, new: &NewConsignment) -> Result<bool, Fail> {
     let key = params![new.post, new.consignment_id];
     let closed = tx.row("SELECT closed FROM consignments WHERE post = ?1 AND consignment_id = ?2", key, |row| row.get::<_, bool>(0))?;
-    if closed == Some(true) && !is_same(tx, new)? {
-        return Ok(false);
+    if closed == Some(true) {
+        return is_same(tx, new);
     }
     tx.run(
         "INSERT INTO consignments (post, consignment_id, type, transport, closed, created_at, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
@@ -155,15 +155,13 @@ fn arrived(tx: &Tx<'_>, post: &str, id: &str, at: Timestamp, presenting: &[Strin
 
 /// An item arrived: destination-leg events may be proposed, and who wants to be told gets a presentation.
 pub(super) fn arrive(tx: &Tx<'_>, declaration: DeclarationId, at: Timestamp, presenting: &[String], now: Timestamp) -> Result<(), Fail> {
-    let first = tx.run(
-        "UPDATE declarations SET arrived_at = ?2 WHERE declaration_id = ?1 AND arrived_at IS NULL",
-        params![declaration.0.as_bytes(), ms(at)],
-    )?;
+    let sql = "SELECT arrived_at FROM declarations WHERE declaration_id = ?1";
+    let known = tx.row(sql, [declaration.0.as_bytes()], |row| col::maybe_at(row, 0))?.flatten();
     tx.run(
-        "UPDATE declarations SET arrived_at = min(arrived_at, ?2) WHERE declaration_id = ?1",
+        "UPDATE declarations SET arrived_at = coalesce(min(arrived_at, ?2), ?2) WHERE declaration_id = ?1",
         params![declaration.0.as_bytes(), ms(at)],
     )?;
-    if first == 0 {
+    if known.is_some() {
         return Ok(());
     }
     let filings = tx.rows(

@@ -119,7 +119,7 @@ pub(super) fn end_queries(tx: &Tx<'_>, row: &MessageRow, at: Timestamp) -> Resul
         params![row.message_id.0.as_bytes(), ms(at)],
     )?;
     for _ in 0..ended {
-        tx.tally(&row.broker, Some(DeliveryState::Waiting), Some(DeliveryState::Withdrawn));
+        tx.tally(&row.broker, Some(DeliveryState::Waiting), None);
     }
     let queries = tx.rows(
         "SELECT m.message_id FROM message_filings f JOIN message_filings q ON q.filing_id = f.filing_id

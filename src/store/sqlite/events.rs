@@ -126,6 +126,33 @@ pub(super) fn delivery_ended(
     Ok(())
 }
 
+/// Whether corrected declarations have taken the place of a message in all its filings.
+pub(super) fn is_replaced(tx: &Tx<'_>, message: MessageId) -> Result<bool, Fail> {
+    for filing in filings_of(tx, message)? {
+        if !is_corrected(tx, message, filing.filing_id)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Whether customs owes an answer to an amendment, a cancellation or a presentation.
+pub(super) fn expect_answer(tx: &Tx<'_>, message: &MessageRow, expected: bool) -> Result<(), Fail> {
+    if !matches!(message.kind, MessageKind::Amendment | MessageKind::Cancellation | MessageKind::Presentation) {
+        return Ok(());
+    }
+    for mut filing in filings_of(tx, message.message_id)? {
+        let unanswered = &mut filing.state.unanswered;
+        unanswered.retain(|kind| *kind != message.kind);
+        if expected {
+            unanswered.push(message.kind);
+        }
+        save(tx, &filing)?;
+        look(tx, filing.filing_id)?;
+    }
+    Ok(())
+}
+
 /// The filings that a message covers, with all that their events tell.
 fn filings_of(tx: &Tx<'_>, message: MessageId) -> Result<Vec<FilingRow>, Fail> {
     let covered = tx.rows(
@@ -198,7 +225,8 @@ pub(super) fn references(conn: &Connection, filing: FilingId) -> rusqlite::Resul
 fn all_declared(tx: &Tx<'_>, filing: FilingId) -> Result<bool, Fail> {
     let open = tx.row(
         "SELECT 1 FROM message_filings f JOIN messages m ON m.message_id = f.message_id
-         WHERE f.filing_id = ?1 AND m.kind = 'declaration' AND m.state NOT IN ('delivered', 'withdrawn') LIMIT 1",
+         WHERE f.filing_id = ?1 AND m.kind = 'declaration' AND m.state NOT IN ('delivered', 'withdrawn')
+           AND f.cycle = (SELECT max(cycle) FROM message_filings WHERE filing_id = ?1) LIMIT 1",
         [filing.0.as_bytes()],
         |_| Ok(()),
     )?;

@@ -37,7 +37,11 @@ impl Sqlite {
         .await
     }
 
-    pub(in crate::store) async fn intents_due(&self, now: Timestamp, limit: usize) -> Result<Vec<IntentRow>, StoreError> {
+    pub(in crate::store) async fn intents_due(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(IntentId, Option<IntentRow>)>, StoreError> {
         self.read(move |conn| {
             let mut statement = conn.prepare_cached(
                 "SELECT intent_id FROM intents WHERE state = 'waiting' AND look_at <= ?1 ORDER BY look_at, intent_id LIMIT ?2",
@@ -47,9 +51,21 @@ impl Sqlite {
                 statement.query_map(params![ms(now), limit], |row| col::id(row, 0).map(IntentId))?.collect::<Result<_, _>>()?;
             let mut rows = Vec::with_capacity(ids.len());
             for id in ids {
-                rows.extend(intent_row(conn, id)?);
+                let row = intent_row(conn, id).unwrap_or_else(|fail| {
+                    tracing::error!(intent_id = %id, ?fail, "an intent cannot be read");
+                    None
+                });
+                rows.push((id, row));
             }
             Ok(rows)
+        })
+        .await
+    }
+
+    pub(in crate::store) async fn rest_intent(&self, id: IntentId, until: Timestamp) -> Result<(), StoreError> {
+        self.write(0, move |tx| {
+            tx.run("UPDATE intents SET look_at = ?2 WHERE intent_id = ?1 AND state = 'waiting'", params![id.0.as_bytes(), ms(until)])?;
+            Ok(())
         })
         .await
     }
@@ -147,7 +163,7 @@ fn want(tx: &Tx<'_>, new: &NewIntent) -> Result<Wanted, Fail> {
         want_of_filing(tx, new, *filing, broker, version, answer_id)?;
     }
     if let Some(key) = &new.key {
-        insert_key(tx, &new.post, key, new.declaration_id, version, new.received_at)?;
+        insert_key(tx, &new.post, key, new.declaration_id, version, Some(answer_id), new.received_at)?;
     }
     Ok(Wanted::Stored)
 }
@@ -161,9 +177,11 @@ fn want_of_filing(tx: &Tx<'_>, new: &NewIntent, filing: FilingId, broker: &str, 
             return Ok(());
         }
     } else {
-        let sql = "UPDATE intents SET state = 'withdrawn', look_at = NULL, settled_at = ?2 WHERE filing_id = ?1 AND state = 'waiting' AND kind = 'declaration'";
-        if tx.run(sql, params![filing.0.as_bytes(), ms(new.received_at)])? > 0 {
-            tx.tally(broker, Some(DeliveryState::Waiting), Some(DeliveryState::Withdrawn));
+        // What waits for a consignment or a mapping is not waited for, when it is to be cancelled.
+        let sql = "UPDATE intents SET state = 'withdrawn', look_at = NULL, settled_at = ?2 WHERE filing_id = ?1 AND state = 'waiting'
+                     AND (kind = 'declaration' OR (kind = 'amendment' AND why IN ('transport', 'mapping')))";
+        for _ in 0..tx.run(sql, params![filing.0.as_bytes(), ms(new.received_at)])? {
+            tx.tally(broker, Some(DeliveryState::Waiting), None);
         }
     }
     insert(
@@ -300,13 +318,14 @@ pub(super) fn standing(conn: &Connection, declaration: DeclarationId, filing: Fi
     Ok(Some(Standing { messages: messages_of(conn, filing)?, state }))
 }
 
-/// The messages of a filing in order, without status queries.
+/// The messages of a filing's present cycle in order, without status queries: a corrected declaration starts over.
 pub(super) fn messages_of(conn: &Connection, filing: FilingId) -> rusqlite::Result<Vec<Sent>> {
     conn.prepare_cached(
         "SELECT m.kind, coalesce(o.state, m.state), m.reason, m.settled_at FROM message_filings f
          JOIN messages m ON m.message_id = f.message_id
          LEFT JOIN outbox o ON o.broker = m.broker AND o.message_id = m.message_id
-         WHERE f.filing_id = ?1 AND m.kind <> 'query' ORDER BY f.place",
+         WHERE f.filing_id = ?1 AND m.kind <> 'query' AND f.cycle = (SELECT max(cycle) FROM message_filings WHERE filing_id = ?1)
+         ORDER BY f.place",
     )?
     .query_map([filing.0.as_bytes()], |row| {
         Ok(Sent {
@@ -325,8 +344,9 @@ pub(super) fn declaration_waits(conn: &Connection, filing: FilingId) -> rusqlite
     conn.prepare_cached(sql)?.query_row([filing.0.as_bytes()], |row| row.get(0)).optional()
 }
 
+/// A question and a presentation hold up nobody: they may wait for what stands behind them.
 fn is_behind(conn: &Connection, filing: FilingId, intent: IntentId) -> rusqlite::Result<bool> {
-    let sql = "SELECT 1 FROM intents WHERE filing_id = ?1 AND state = 'waiting' AND kind <> 'query' AND intent_id < ?2 LIMIT 1";
+    let sql = "SELECT 1 FROM intents WHERE filing_id = ?1 AND state = 'waiting' AND kind NOT IN ('query', 'presentation') AND intent_id < ?2 LIMIT 1";
     Ok(conn.prepare_cached(sql)?.query_row(params![filing.0.as_bytes(), intent.0.as_bytes()], |_| Ok(())).optional()?.is_some())
 }
 
@@ -343,7 +363,7 @@ fn previous(conn: &Connection, row: &IntentRow) -> rusqlite::Result<Option<bytes
 
 fn known_mrn(conn: &Connection, filing: FilingId) -> rusqlite::Result<Option<String>> {
     let sql = "SELECT r.value FROM message_filings f JOIN refs r ON r.message_id = f.message_id AND r.kind <> 'lrn'
-               WHERE f.filing_id = ?1 AND r.kind = 'mrn' ORDER BY f.place DESC LIMIT 1";
+               WHERE f.filing_id = ?1 AND r.kind = 'mrn' AND f.cycle = (SELECT max(cycle) FROM message_filings WHERE filing_id = ?1) ORDER BY f.place DESC LIMIT 1";
     conn.prepare_cached(sql)?.query_row([filing.0.as_bytes()], |row| row.get(0)).optional()
 }
 

@@ -35,41 +35,52 @@ struct Intent {
     version: u32,
     conversation_id: ConversationId,
     traceparent: Option<String>,
+    looks: i64,
 }
 
 impl Sqlite {
-    pub(in crate::store) async fn settle_intent(&self, id: IntentId, means: Means, prepared: Prepared) -> Result<IntentResult, StoreError> {
+    pub(in crate::store) async fn settle_intent(
+        &self,
+        id: IntentId,
+        looks: i64,
+        means: Means,
+        prepared: Prepared,
+    ) -> Result<IntentResult, StoreError> {
         let (policy, now) = (self.policy.clone(), self.now());
         let bodies: Vec<Packed> = match &prepared {
             Prepared::Made { messages, .. } => messages.iter().map(|message| pack(&message.body)).collect(),
             _ => Vec::new(),
         };
         let bytes = bodies.iter().map(|body| body.bytes.len()).sum();
-        self.write(bytes, move |tx| settle_intent(tx, &policy, id, means, &prepared, &bodies, now)).await
+        self.write(bytes, move |tx| settle_intent(tx, &policy, (id, looks), means, &prepared, &bodies, now)).await
     }
 }
 
 fn settle_intent(
     tx: &Tx<'_>,
     policy: &Policy,
-    id: IntentId,
+    (id, looks): (IntentId, i64),
     means: Means,
     prepared: &Prepared,
     bodies: &[Packed],
     now: Timestamp,
 ) -> Result<IntentResult, Fail> {
     let Some(intent) = intent(tx, id)? else { return Ok(IntentResult::Done) };
-    if let Prepared::Waits { why, look_at, looks } = prepared {
+    // What was read is older than what is: a new version, a consignment, a word of customs. It is still to be looked at.
+    if intent.looks != looks {
+        return Ok(IntentResult::Changed);
+    }
+    if let Prepared::Waits { why, look_at } = prepared {
         tx.run(
-            "UPDATE intents SET why = ?2, look_at = ?3 WHERE intent_id = ?1 AND state = 'waiting' AND looks = ?4",
-            params![id.0.as_bytes(), why.as_str(), look_at.map(ms), looks],
+            "UPDATE intents SET why = ?2, look_at = ?3 WHERE intent_id = ?1 AND state = 'waiting'",
+            params![id.0.as_bytes(), why.as_str(), look_at.map(ms)],
         )?;
         return Ok(IntentResult::Done);
     }
     let standing = standing(tx.conn, intent.declaration_id, intent.filing_id)?.ok_or(Fail::Fault("an intent has no filing"))?;
     let becomes = decide(intent.kind, &standing, means.makes, means.patience, now);
     let holds = match prepared {
-        Prepared::Made { becomes: made, messages, .. } => becomes == *made && !lrn_taken(tx, &intent.broker, messages)?,
+        Prepared::Made { becomes: made, messages, .. } => becomes == *made && !lrn_taken(tx, &intent, messages)?,
         Prepared::Cancelled => becomes == Becomes::Cancelled,
         Prepared::Dropped => becomes == Becomes::Dropped,
         Prepared::Refused { why: Refusal::Faults, .. } => matches!(becomes, Becomes::Original | Becomes::Message),
@@ -103,6 +114,9 @@ fn settle_intent(
         params![id.0.as_bytes(), end.as_str(), why, ms(now)],
     )?;
     tx.tally(&intent.broker, Some(DeliveryState::Waiting), None);
+    if end == IntentState::Withdrawn && intent.kind == MessageKind::Declaration {
+        wake_filing(tx, intent.filing_id, now)?;
+    }
     // The next intent of the filing is first now.
     look(tx, intent.filing_id)?;
     Ok(IntentResult::Done)
@@ -110,7 +124,7 @@ fn settle_intent(
 
 fn intent(tx: &Tx<'_>, id: IntentId) -> rusqlite::Result<Option<Intent>> {
     tx.row(
-        "SELECT declaration_id, filing_id, broker, kind, version, conversation_id, traceparent FROM intents WHERE intent_id = ?1 AND state = 'waiting'",
+        "SELECT declaration_id, filing_id, broker, kind, version, conversation_id, traceparent, looks FROM intents WHERE intent_id = ?1 AND state = 'waiting'",
         [id.0.as_bytes()],
         |row| {
             Ok(Intent {
@@ -121,18 +135,24 @@ fn intent(tx: &Tx<'_>, id: IntentId) -> rusqlite::Result<Option<Intent>> {
                 version: row.get(4)?,
                 conversation_id: ConversationId(col::id(row, 5)?),
                 traceparent: row.get(6)?,
+                looks: row.get(7)?,
             })
         },
     )
 }
 
-fn lrn_taken(tx: &Tx<'_>, broker: &str, messages: &[NewMessage]) -> rusqlite::Result<bool> {
+/// Whether a reference of these messages was given out since: at this broker, or to another filing of the item.
+fn lrn_taken(tx: &Tx<'_>, intent: &Intent, messages: &[NewMessage]) -> rusqlite::Result<bool> {
     for message in messages {
-        if refs::find(tx.conn, broker, ReferenceKind::Lrn, &message.lrn)?.is_some() {
+        if refs::find(tx.conn, &intent.broker, ReferenceKind::Lrn, &message.lrn)?.is_some() {
             return Ok(true);
         }
     }
-    Ok(false)
+    let Some(first) = messages.first().filter(|first| first.kind != MessageKind::Query) else { return Ok(false) };
+    let sql = "SELECT coalesce(max(o.lrn_used), 0) FROM declarations d
+               JOIN declarations o ON o.item_id = d.item_id AND o.posted_on = d.posted_on WHERE d.declaration_id = ?1";
+    let used: Option<u16> = tx.row(sql, [intent.declaration_id.0.as_bytes()], |row| row.get(0))?;
+    Ok(used.is_some_and(|used| lrn_counter(&first.lrn) <= used))
 }
 
 /// Writes the messages at the end of the filing's order. What they replace ends `withdrawn`.
@@ -208,6 +228,14 @@ fn withdraw(tx: &Tx<'_>, intent: &Intent, queued: bool, now: Timestamp) -> Resul
     Ok(())
 }
 
+/// What waited behind a declaration that is not made anew goes on.
+fn wake_filing(tx: &Tx<'_>, filing: FilingId, now: Timestamp) -> Result<(), Fail> {
+    let messages = tx.rows("SELECT message_id FROM message_filings WHERE filing_id = ?1 ORDER BY place", [filing.0.as_bytes()], |row| {
+        col::id(row, 0).map(MessageId)
+    })?;
+    messages.into_iter().try_for_each(|message| outbox::wake_followers(tx, message, now))
+}
+
 /// A corrected declaration starts over: what customs rejected is a cycle of its own, and what was said of it before comes too late.
 fn begin_again(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, now: Timestamp) -> Result<(), Fail> {
     let fresh = match filing.state.status {
@@ -219,8 +247,8 @@ fn begin_again(tx: &Tx<'_>, policy: &Policy, filing: &mut FilingRow, now: Timest
     let previous = std::mem::replace(&mut state.status, fresh);
     state.past_mrns.extend(state.mrn.take());
     state.since = now;
-    // Later than the rejection itself, so that its repetition changes nothing.
-    state.authority_at = state.authority_at.and_then(|at| at.checked_add(std::time::Duration::from_millis(1)).ok());
+    // The next word may be of the same second; repetitions of the rejection are known by their message and reference.
+    state.authority_at = None;
     state.unanswered.clear();
     state.open.clear();
     let change = Change::Status { previous, new: fresh };

@@ -12,7 +12,8 @@ use uuid::Uuid;
 
 use super::audit;
 use super::col::{self, ms};
-use super::events::merge_facts;
+use super::events::{expect_answer, merge_facts};
+use super::intents::look_by_message;
 use super::job::{Fail, Tx};
 use super::outbox::wake_followers;
 use super::settle::{MessageRow, leave, message};
@@ -221,7 +222,7 @@ fn queue_again(tx: &Tx<'_>, row: &MessageRow, replay: &Replay, now: Timestamp, p
         "INSERT INTO outbox (broker, message_id, state, due_at) VALUES (?1, ?2, 'queued', ?3)",
         params![row.broker, id, due_at.map(ms)],
     )?;
-    tx.run("UPDATE messages SET state = 'queued', reason = NULL, settled_at = NULL, attempts = 0 WHERE message_id = ?1", [id])?;
+    tx.run("UPDATE messages SET state = 'queued', reason = CASE WHEN reason = 'unresolved' THEN reason END, settled_at = NULL, attempts = 0 WHERE message_id = ?1", [id])?;
     // What went on after it had been delivered and was refused later waits for it again, unless it was sent already.
     tx.run(
         "UPDATE outbox SET due_at = NULL WHERE broker = ?1 AND state = 'queued' AND due_at IS NOT NULL AND message_id IN (
@@ -234,7 +235,8 @@ fn queue_again(tx: &Tx<'_>, row: &MessageRow, replay: &Replay, now: Timestamp, p
     tx.chain(of_settlement(row.message_id, DeliveryState::Queued));
     tx.tally(&row.broker, Some(DeliveryState::Dead), Some(DeliveryState::Queued));
     tx.wake(Wake::OUTBOX);
-    Ok(())
+    look_by_message(tx, row.message_id)?;
+    expect_answer(tx, row, true)
 }
 
 /// The next place of a broker's replayed messages.
@@ -256,9 +258,13 @@ fn make_anew(tx: &Tx<'_>, row: &MessageRow, now: Timestamp) -> Result<(), Fail> 
         })?;
     for filing in filings {
         let asked = tx.run(
-            "INSERT INTO intents (intent_id, declaration_id, filing_id, broker, kind, version, conversation_id, traceparent, state, created_at)
-             SELECT ?1, f.declaration_id, f.filing_id, m.broker, m.kind, d.version, m.conversation_id, m.traceparent, 'waiting', ?2
+            "INSERT INTO intents (intent_id, declaration_id, filing_id, broker, kind, version, conversation_id, traceparent, state, created_at,
+                                  reason_code, reason_text, answer_id)
+             SELECT ?1, f.declaration_id, f.filing_id, m.broker, m.kind, d.version, m.conversation_id, m.traceparent, 'waiting', ?2,
+                    w.reason_code, w.reason_text, w.answer_id
              FROM message_filings f JOIN messages m ON m.message_id = f.message_id JOIN declarations d ON d.declaration_id = f.declaration_id
+             LEFT JOIN intents w ON w.intent_id = (SELECT max(i.intent_id) FROM intents i
+                                                   WHERE i.declaration_id = f.declaration_id AND i.filing_id = f.filing_id AND i.kind = m.kind)
              WHERE f.message_id = ?3 AND f.filing_id = ?4
                AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.filing_id = f.filing_id AND i.kind = m.kind AND i.state = 'waiting')",
             params![IntentId::new().0.as_bytes(), ms(now), row.message_id.0.as_bytes(), filing],

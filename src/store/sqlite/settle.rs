@@ -242,6 +242,11 @@ pub(super) fn leave(
     if row.kind != MessageKind::Query && waiting.is_some_and(|waiting| waiting.state == DeliveryState::InDoubt) {
         doubt::end_queries(tx, row, at)?;
     }
+    let given_up = state == DeliveryState::Withdrawn || state == DeliveryState::Dead && reason != Some(DeadReason::Unresolved);
+    if given_up || row.state == DeliveryState::Dead {
+        // What the broker did not take is not answered by customs; what it has after all is.
+        events::expect_answer(tx, row, !given_up)?;
+    }
     if matches!(state, DeliveryState::Delivered | DeliveryState::Withdrawn) {
         outbox::wake_followers(tx, row.message_id, at)?;
     }
@@ -265,7 +270,8 @@ pub(super) fn delivered_by_verdict(tx: &Tx<'_>, row: &mut MessageRow, at: Timest
 
 /// A technical refusal read later: the message is dead, and the post is told. Whether this changed anything.
 pub(super) fn refused_later(tx: &Tx<'_>, policy: &Policy, row: &mut MessageRow, fact: &Fact, at: Timestamp) -> Result<bool, Fail> {
-    if matches!(row.state, DeliveryState::Dead | DeliveryState::Withdrawn) {
+    // Of a declaration that was corrected since it comes too late.
+    if matches!(row.state, DeliveryState::Dead | DeliveryState::Withdrawn) || events::is_replaced(tx, row.message_id)? {
         return Ok(false);
     }
     let waiting = outbox::waiting(tx, row.message_id)?;
