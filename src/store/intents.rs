@@ -185,6 +185,8 @@ pub struct NewConsignment {
     pub items: Vec<ConsignmentItem>,
     /// Nothing is added any more: messages can be completed.
     pub closed: bool,
+    /// Brokers that are to be told of an arrival, should it have arrived already.
+    pub presenting: Vec<String>,
     /// When it came.
     pub received_at: Timestamp,
 }

@@ -272,10 +272,11 @@ async fn a_consignment_completes_what_waits_for_it() {
             [1, 2].iter().map(|n| json!({ "item_id": goods::item_id(*n), "posted_on": goods::day(0), "receptacle_id": "R1" })).collect();
         json!({ "type": "mawb", "transport": { "to": "GBMAN", "flight": "KE1" }, "items": items, "closed": closed })
     };
-    let put = async |body: Value| {
-        let request = gateway.korea.request(Method::PUT, "/v1/consignments/D-26-0001").header("content-type", "application/json");
+    let put_as = async |id: &str, body: Value| {
+        let request = gateway.korea.request(Method::PUT, &format!("/v1/consignments/{id}")).header("content-type", "application/json");
         gateway.korea.finish(request.body(body.to_string())).await
     };
+    let put = async |body: Value| put_as("D-26-0001", body).await;
     put(consignment(false)).await.expect(202);
     assert!(broker.ledger().is_empty(), "an open consignment completes nothing");
     put(consignment(true)).await.expect(202);
@@ -294,4 +295,11 @@ async fn a_consignment_completes_what_waits_for_it() {
     gateway.korea.post("/v1/consignments/D-26-0001/arrived", &json!({ "at": "2026-11-22T08:00:00Z" })).await.expect(202);
     gateway.korea.post("/v1/consignments/D-26-0009/arrived", &json!({})).await.expect(404);
     gateway.japan.get("/v1/consignments/D-26-0001").await.expect(404);
+    // Told after the arrival that an item travelled in it: it arrived too.
+    let early = gateway.korea.accepted(&goods::parcel(5)).await;
+    let said = |items: Value| json!({ "type": "bulk", "transport": {}, "items": items, "closed": false });
+    put_as("D-26-0002", said(json!([]))).await.expect(202);
+    gateway.korea.post("/v1/consignments/D-26-0002/arrived", &json!({})).await.expect(202);
+    put_as("D-26-0002", said(json!([{ "item_id": goods::item_id(5), "posted_on": goods::day(0) }]))).await.expect(202);
+    gateway.korea.wait_state(&early, "/changes/0/kind", "presentation").await;
 }

@@ -106,6 +106,7 @@ async fn put(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -
             transport: Consignment::transport_json(&body)?,
             items: consignment.items(),
             closed,
+            presenting: state.intake.presenting(),
             received_at: state.clock.now(),
         };
         if !state.store.put_consignment(new).await? {

@@ -54,10 +54,15 @@ fn put(tx: &Tx<'_>, new: &NewConsignment) -> Result<bool, Fail> {
             params![new.post, new.consignment_id, item.item_id.as_str(), item.posted_on.to_string(), item.receptacle_id],
         )?;
         if new.closed {
-            for (_, filing, _) in filings_of_item(tx, &new.post, item.item_id, item.posted_on)? {
+            for filing in filings_of_item(tx, &new.post, item.item_id, item.posted_on)? {
                 look(tx, filing)?;
             }
         }
+    }
+    let key = params![new.post, new.consignment_id];
+    let sql = "SELECT arrived_at FROM consignments WHERE post = ?1 AND consignment_id = ?2";
+    if let Some(at) = tx.row(sql, key, |row| col::maybe_at(row, 0))?.flatten() {
+        arrive_all(tx, &new.post, &new.consignment_id, at, &new.presenting, new.received_at)?;
     }
     Ok(true)
 }
@@ -121,12 +126,12 @@ pub(super) fn transport_of(conn: &Connection, post: &str, item_id: S10, posted_o
     conn.prepare_cached(sql)?.query_row(params![post, item_id.as_str(), posted_on.to_string()], |row| row.get(0)).optional()
 }
 
-fn filings_of_item(tx: &Tx<'_>, post: &str, item_id: S10, posted_on: Date) -> rusqlite::Result<Vec<(DeclarationId, FilingId, String)>> {
+fn filings_of_item(tx: &Tx<'_>, post: &str, item_id: S10, posted_on: Date) -> rusqlite::Result<Vec<FilingId>> {
     tx.rows(
-        "SELECT d.declaration_id, f.filing_id, f.broker FROM declarations d JOIN filings f ON f.declaration_id = d.declaration_id
+        "SELECT f.filing_id FROM declarations d JOIN filings f ON f.declaration_id = d.declaration_id
          WHERE d.item_id = ?1 AND d.posted_on = ?2 AND d.post = ?3",
         params![item_id.as_str(), posted_on.to_string(), post],
-        |row| Ok((DeclarationId(col::id(row, 0)?), FilingId(col::id(row, 1)?), row.get(2)?)),
+        |row| col::id(row, 0).map(FilingId),
     )
 }
 
@@ -139,6 +144,11 @@ fn arrived(tx: &Tx<'_>, post: &str, id: &str, at: Timestamp, presenting: &[Strin
     if known == 0 {
         return Ok(false);
     }
+    arrive_all(tx, post, id, at, presenting, now)?;
+    Ok(true)
+}
+
+fn arrive_all(tx: &Tx<'_>, post: &str, id: &str, at: Timestamp, presenting: &[String], now: Timestamp) -> Result<(), Fail> {
     let items =
         tx.rows("SELECT item_id, posted_on FROM consignment_items WHERE post = ?1 AND consignment_id = ?2", params![post, id], |row| {
             Ok((col::word(row, 0, S10::parse)?, col::date(row, 1)?))
@@ -150,7 +160,7 @@ fn arrived(tx: &Tx<'_>, post: &str, id: &str, at: Timestamp, presenting: &[Strin
             arrive(tx, declaration, at, presenting, now)?;
         }
     }
-    Ok(true)
+    Ok(())
 }
 
 /// An item arrived: destination-leg events may be proposed, and who wants to be told gets a presentation.
