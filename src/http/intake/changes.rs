@@ -12,7 +12,7 @@ use super::IntakeState;
 use super::declarations::{KEY, REPLAY_HEADER, STATUS, declaration_id, idempotency_key, submission, taken_answer};
 use crate::domain::declaration::Declaration;
 use crate::domain::intent::ReasonCode;
-use crate::error::{ApiError, Code};
+use crate::error::Code;
 use crate::intake::Submission;
 use crate::store::WantedReason;
 
@@ -82,9 +82,7 @@ async fn amend(request: HttpRequest, payload: Payload, state: Data<IntakeState>)
 async fn cancel(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
     let outcome = async {
         let post = state.authenticate(&request)?;
-        if state.draining.is_on() {
-            return Err(ApiError::new(Code::Draining).retry_after(5));
-        }
+        state.takes_work()?;
         let query = Query::read(&request, &[REASON, TEXT])?;
         let code = query.text(&REASON).and_then(ReasonCode::parse).unwrap_or(ReasonCode::Other);
         let reason = WantedReason { code, text: query.text(&TEXT).map(str::to_owned) };

@@ -12,7 +12,7 @@ use super::super::problem::answer;
 use super::super::query::Query;
 use super::super::routes::{Answer, Content, Method, Route};
 use super::super::schema;
-use super::{IntakeState, JSON, SMALL_BODY, json, path_parameter};
+use super::{IntakeState, JSON, SMALL_BODY, SMALL_BODY_REFUSALS, json, path_parameter};
 use crate::domain::ids::{DeclarationId, S10};
 use crate::domain::time::{Date, rfc3339};
 use crate::error::{ApiError, Code};
@@ -55,18 +55,7 @@ pub(super) const ROUTES: &[Route] = &[
         .described("The arrival (EMD) of each of its items: presentation messages that wait for it are made and sent.")
         .may_take("When; now, when left out.", &[Content::json(schema::record::<Arrival>)])
         .answers(&[Answer::new(202, "Stored.", CONSIGNMENT)])
-        .refuses(&[
-            Code::MalformedJson,
-            Code::BadHeader,
-            Code::RequestTimeout,
-            Code::NotFound,
-            Code::BodyTooLarge,
-            Code::UnsupportedMediaType,
-            Code::InvalidRequest,
-            Code::StoreUnavailable,
-            Code::Overloaded,
-            Code::Draining,
-        ]),
+        .refuses(SMALL_BODY_REFUSALS),
 ];
 
 #[derive(Serialize)]
@@ -93,7 +82,7 @@ struct ItemJson<'a> {
 async fn put(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -> HttpResponse {
     let outcome = async {
         let post = state.authenticate(&request)?;
-        refuse_while_draining(&state)?;
+        state.takes_work()?;
         body::demand_type(&request, &[JSON])?;
         let body = body::read(&request, payload, BODY).await?;
         let consignment = Consignment::parse(&body)?;
@@ -132,7 +121,7 @@ async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {
 async fn arrived(request: HttpRequest, payload: Payload, state: Data<IntakeState>) -> HttpResponse {
     let outcome = async {
         let post = state.authenticate(&request)?;
-        refuse_while_draining(&state)?;
+        state.takes_work()?;
         let body = body::read(&request, payload, SMALL_BODY).await?;
         if !body.is_empty() {
             body::demand_type(&request, &[JSON])?;
@@ -145,10 +134,6 @@ async fn arrived(request: HttpRequest, payload: Payload, state: Data<IntakeState
         Ok(json(StatusCode::ACCEPTED, &serde_json::json!({ "consignment_id": id, "arrived_at": rfc3339(at) })))
     };
     answer(&request, outcome.await)
-}
-
-fn refuse_while_draining(state: &IntakeState) -> Result<(), ApiError> {
-    if state.draining.is_on() { Err(ApiError::new(Code::Draining).retry_after(5)) } else { Ok(()) }
 }
 
 fn shown<'a>(id: &'a str, view: &'a ConsignmentView) -> ConsignmentJson<'a> {

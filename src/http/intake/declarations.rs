@@ -103,9 +103,7 @@ pub(super) fn taken_answer(taken: Taken) -> HttpResponse {
 /// Everything that is known of a request before its body is understood.
 pub(super) async fn submission(request: &HttpRequest, payload: Payload, state: &IntakeState) -> Result<Submission, ApiError> {
     let post = state.authenticate(request)?;
-    if state.draining.is_on() {
-        return Err(ApiError::new(Code::Draining).retry_after(5));
-    }
+    state.takes_work()?;
     body::demand_type(request, &[JSON])?;
     let key = idempotency_key(request)?;
     let body = body::read(request, payload, state.limits).await?;

@@ -9,7 +9,7 @@ use super::super::problem::answer;
 use super::super::query::Query;
 use super::super::routes::{Answer, Content, Method, Route};
 use super::super::schema;
-use super::{IntakeState, JSON, SMALL_BODY, json, path_parameter, views};
+use super::{IntakeState, JSON, SMALL_BODY, SMALL_BODY_REFUSALS, json, path_parameter, views};
 use crate::domain::ids::S10;
 use crate::error::{ApiError, Code};
 use crate::intake::Sighting;
@@ -26,18 +26,7 @@ pub(super) const ROUTES: &[Route] = &[
         .described("EMSEVT events of the item. Destination-leg events are proposed only once the arrival (EMD) was told here.")
         .takes("The event.", &[Content::json(schema::record::<Sighting>)])
         .answers(&[Answer::new(202, "Stored.", STATUS)])
-        .refuses(&[
-            Code::MalformedJson,
-            Code::BadHeader,
-            Code::RequestTimeout,
-            Code::NotFound,
-            Code::BodyTooLarge,
-            Code::UnsupportedMediaType,
-            Code::InvalidRequest,
-            Code::StoreUnavailable,
-            Code::Overloaded,
-            Code::Draining,
-        ]),
+        .refuses(SMALL_BODY_REFUSALS),
 ];
 
 async fn show(request: HttpRequest, state: Data<IntakeState>) -> HttpResponse {

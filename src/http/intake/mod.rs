@@ -69,6 +69,14 @@ pub static TABLE: Table = Table {
 };
 
 impl IntakeState {
+    /// Whether new work is taken.
+    ///
+    /// # Errors
+    /// 503 while the process ends.
+    fn takes_work(&self) -> Result<(), ApiError> {
+        if self.draining.is_on() { Err(ApiError::new(Code::Draining).retry_after(5)) } else { Ok(()) }
+    }
+
     /// The post that a request comes from: by its API key, else by its client certificate.
     ///
     /// # Errors
@@ -90,6 +98,20 @@ impl IntakeState {
         by_certificate().ok_or_else(|| refusal.into())
     }
 }
+
+/// What a route with a small body of its own refuses.
+const SMALL_BODY_REFUSALS: &[Code] = &[
+    Code::MalformedJson,
+    Code::BadHeader,
+    Code::RequestTimeout,
+    Code::NotFound,
+    Code::BodyTooLarge,
+    Code::UnsupportedMediaType,
+    Code::InvalidRequest,
+    Code::StoreUnavailable,
+    Code::Overloaded,
+    Code::Draining,
+];
 
 /// A JSON answer.
 fn json(status: actix_web::http::StatusCode, value: &impl Serialize) -> actix_web::HttpResponse {
