@@ -15,8 +15,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
-/// Kept connections, each with a request on it at all times.
+/// Kept connections.
 const CONNECTIONS: usize = 64;
+/// Between two requests of a connection: what is taken has to be sent in the time that the judge gives.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// What became of the requests of one stop.
 #[derive(Default)]
@@ -116,7 +118,9 @@ async fn send(load: Arc<Load>, next: Arc<AtomicU32>, stop: Arc<AtomicBool>, seen
             Ok(answer) => {
                 seen.answered.fetch_add(1, SeqCst);
                 seen.closes.fetch_add(u32::from(answer.closes()), SeqCst);
-                if !sent.take(&answer) {
+                if sent.take(&answer) {
+                    tokio::time::sleep(PAUSE).await;
+                } else {
                     // Who is told when to come again comes again then.
                     let seconds = header(&answer.headers, "retry-after").and_then(|value| value.parse().ok());
                     tokio::time::sleep(seconds.map_or(Duration::from_millis(5), Duration::from_secs)).await;
