@@ -8,7 +8,7 @@ CREATE TABLE links (
   at       INTEGER NOT NULL,
   previous BLOB NOT NULL,                    -- hash of the link before; of the chain's id for the first
   entries  BLOB NOT NULL,                    -- 49 bytes each: kind, subject, digest
-  hash     BLOB NOT NULL                     -- SHA-256 of previous, number, at and entries
+  hash     BLOB NOT NULL                     -- SHA-256 of chain, previous, number, at and entries
 );
 CREATE UNIQUE INDEX links_number ON links (chain, number);
 

@@ -146,7 +146,7 @@ mod tests {
             let mut entries = Vec::new();
             Entry { kind: EntryKind::Notice, subject: Uuid::from_u128(number.into()), digest: [4; 32] }.write(&mut entries);
             let at = from_millis(1_795_000_000_000);
-            let hash = seal(&previous, number, at, &entries);
+            let hash = seal(chain, &previous, number, at, &entries);
             let link = Link { chain, number, at, previous, entries, hash };
             previous = hash;
             to_line(&link).expect("entries") + "\n"

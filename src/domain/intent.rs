@@ -203,10 +203,9 @@ fn presentation(standing: &Standing, makes: bool) -> Becomes {
 
 /// Until when the answer to the last follow-up that the broker took is waited for.
 fn unanswered_until(standing: &Standing, patience: std::time::Duration) -> Option<Timestamp> {
-    if standing.state.unanswered.is_empty() {
-        return None;
-    }
-    let follow_ups = standing.messages.iter().filter(|message| standing.state.unanswered.contains(&message.kind));
+    // An arrival is answered by what customs does next; nothing has to wait for that.
+    let waited = |message: &&Sent| message.kind != MessageKind::Presentation && standing.state.unanswered.contains(&message.kind);
+    let follow_ups = standing.messages.iter().filter(waited);
     let sent = follow_ups.filter_map(|message| message.settled_at).max()?;
     Some(sent.checked_add(patience).unwrap_or(Timestamp::MAX))
 }

@@ -96,7 +96,11 @@ impl Sign {
             let turned = status.state != state || status.reason != reason;
             if turned {
                 tell(&status.broker, state, reason.as_deref());
-                status.since = rfc3339(now);
+                // A probe that fails is the same trouble, not a new one.
+                let probing = |state| matches!(state, LaneState::Open | LaneState::HalfOpen);
+                if !(probing(status.state) && probing(state)) {
+                    status.since = rfc3339(now);
+                }
             }
             if moved {
                 let wait = |until: Instant| until.saturating_duration_since(Instant::now());

@@ -25,7 +25,7 @@ use crate::record;
 use crate::store::{Accepted, Amended, DeclarationView, FilingRecord, IdempotencyKey, NewIntent, Wanted, WantedReason};
 
 /// Tries to commit while the declaration changes under our hands before the sender is asked to come again.
-const MAX_TRIES: usize = 4;
+const MAX_TRIES: usize = 32;
 /// Stands for an authority's reference that is not known yet, when a message is only tried.
 const SOME_MRN: &str = "26GB00000000000000";
 
@@ -126,7 +126,7 @@ impl Intake {
             faults.push(Fault::new("/posted_on", fault::IMMUTABLE, "the posting date that was declared"));
         }
         if faults.is_empty() && !self.keeps_brokers(&sound, &submission.post, view) {
-            let told = "the routes give the new version to another broker; cancel this declaration and declare the item anew";
+            let told = "the routes give the new version to other brokers or tracks; cancel this declaration and declare the item anew";
             faults.push(Fault::new("", fault::IMMUTABLE, told));
         }
         if faults.is_empty() { Ok(sound) } else { Err(ApiError::new(Code::InvalidDeclaration).errors(faults)) }
@@ -134,7 +134,8 @@ impl Intake {
 
     fn keeps_brokers(&self, sound: &Sound, post: &PostProfile, view: &DeclarationView) -> bool {
         let Ok(choices) = self.router.choose(&sound.declaration, post) else { return false };
-        view.filings.iter().all(|filing| choices.iter().any(|choice| choice.track == filing.track && choice.broker == filing.broker))
+        let same = |filing: &FilingRecord| choices.iter().any(|choice| choice.track == filing.track && choice.broker == filing.broker);
+        choices.len() == view.filings.len() && view.filings.iter().all(same)
     }
 
     /// Tries the change for each filing, and commits it; again when the declaration changed meanwhile.

@@ -151,8 +151,8 @@ impl Prepare {
             return self.rest(MAPPING_REST);
         };
         let original = kind == MessageKind::Declaration;
-        // A consignment that is closed brings nothing more: what is still missing then is the mapping's to judge.
-        if original && row.transport.is_none() && !channel.lacking(&declaration).is_empty() {
+        // Another consignment, or more of a closed one, may bring what is still missing.
+        if original && !channel.lacking(&declaration).is_empty() {
             return waits(Waits::Transport, None);
         }
         let reason = row.reason.as_ref().map(|(code, text)| (code.as_str(), text.as_deref()));

@@ -2,11 +2,13 @@
 //!
 //! Shared by every backend, and free of SQL: the statements around it carry rows in and out.
 
+use std::borrow::Cow;
+
 use super::options::RetentionReasons;
 use crate::domain::clearance::ClearanceStatus;
 use crate::domain::delivery::{DeadReason, MessageKind};
 use crate::domain::event::{self, Event, Happening, Subject};
-use crate::domain::fact::{AnswerResult, Fact, ReferenceKind, Status, Track};
+use crate::domain::fact::{AnswerResult, Answers, Fact, ReferenceKind, Status, Track};
 use crate::domain::ids::{DeclarationId, EventId, FilingId, S10};
 use crate::domain::merge::{self, Change, FilingState};
 use crate::domain::security::SecurityStatus;
@@ -40,6 +42,10 @@ impl FilingRow {
             Status::Clearance(ClearanceStatus::Submitted | ClearanceStatus::Registered)
                 | Status::Security(SecurityStatus::Submitted | SecurityStatus::Registered)
         )
+    }
+
+    pub(super) fn is_rejected(&self) -> bool {
+        matches!(self.state.status, Status::Clearance(ClearanceStatus::Rejected) | Status::Security(SecurityStatus::Rejected))
     }
 
     pub(super) fn is_cancelled(&self) -> bool {
@@ -108,6 +114,18 @@ pub(super) fn submitted(track: Track) -> Fact {
         Track::Clearance | Track::Export => Status::Clearance(ClearanceStatus::Submitted),
     };
     Fact { track, status: Some(status), ..Fact::default() }
+}
+
+/// A fact about a message that it names by our reference: a rejection, or an answer to whichever is open, is that message's.
+pub(super) fn about(kind: MessageKind, fact: &Fact) -> Cow<'_, Fact> {
+    let named = match kind {
+        MessageKind::Amendment => Answers::Amendment,
+        MessageKind::Cancellation => Answers::Cancellation,
+        MessageKind::Presentation => Answers::Presentation,
+        MessageKind::Declaration | MessageKind::Answer | MessageKind::Query => return Cow::Borrowed(fact),
+    };
+    let open = fact.answers == Some(Answers::Any) || fact.answers.is_none() && fact.is_rejection();
+    if fact.lrn.is_some() && open { Cow::Owned(Fact { answers: Some(named), ..fact.clone() }) } else { Cow::Borrowed(fact) }
 }
 
 /// Merges a fact into a filing.

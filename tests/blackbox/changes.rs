@@ -192,6 +192,65 @@ async fn a_filing_stays_in_order_and_a_refused_one_stops_nobody() {
     assert_eq!(letters["dead_letters"].as_array().map(Vec::len), Some(0), "{letters}");
 }
 
+/// What customs says of the declaration while an amendment has not left us is about the declaration; what ended or was rejected is not
+/// amended any more: the wish is decided anew.
+#[tokio::test]
+async fn an_amendment_that_never_left_answers_nothing_and_is_decided_anew() {
+    let (gateway, broker) = Gateway::plain("change-anew").await;
+    let (rejected, first) = accepted(&gateway, &broker, 1).await;
+    let (cleared, second) = accepted(&gateway, &broker, 2).await;
+    pause(&gateway, "pause").await;
+    for (id, serial) in [(&rejected, 1), (&cleared, 2)] {
+        put(&gateway.korea, id, &mended(serial, "Linen shirt, men's")).await.expect(202);
+        change_state(&gateway, id, 0, "prepared").await;
+    }
+    let voice = gateway.uk_broker();
+    voice.notify(&Notice::new("03", &first).mrn(&mrn(1)).error("CDS40045")).await;
+    gateway.korea.wait_clearance(&rejected, "rejected").await;
+    voice.notify(&Notice::new("09", &second).mrn(&mrn(2))).await;
+    gateway.korea.wait_clearance(&cleared, "cleared").await;
+    pause(&gateway, "resume").await;
+    gateway.korea.wait_clearance(&rejected, "submitted").await;
+    change_state(&gateway, &cleared, 1, "refused").await;
+    let ledger = broker.ledger();
+    assert_eq!(ledger.len(), 3, "two declarations and the corrected one");
+    assert!(!text(&ledger[2]).contains(&mrn(1)), "a new declaration, not an amendment");
+    let types = gateway.korea.event_types(&goods::item_id(2)).await;
+    assert_eq!(types.last().map(String::as_str), Some("amendment.rejected"), "{types:?}");
+}
+
+/// After an arrival customs may still reject the declaration; its acceptance answers the presentation, so that an amendment goes on.
+#[tokio::test]
+async fn a_presentation_takes_no_rejection_from_the_declaration_and_holds_up_no_amendment() {
+    let (gateway, broker) = Gateway::plain("present-then").await;
+    let mut presented = Vec::new();
+    for serial in [1, 2] {
+        let mut early = goods::parcel(serial);
+        early["transport"]["arrives_at"] = format!("{}T05:10:00Z", goods::day(2)).into();
+        let id = gateway.korea.accepted(&early).await;
+        gateway.korea.wait_delivered(&id).await;
+        let lrn = broker.about(&goods::item_id(serial))[0].lrn();
+        gateway.uk_broker().notify(&Notice::new("02", &lrn).mrn(&mrn(serial)).after(-60)).await;
+        gateway.korea.wait_clearance(&id, "registered").await;
+        let body = json!({ "event": "EMD", "at": "2026-11-22T08:00:00Z", "office": "GBLALA" });
+        gateway.korea.post(&format!("/v1/items/{}/tracking", goods::item_id(serial)), &body).await.expect(202);
+        change_state(&gateway, &id, 0, "prepared").await;
+        presented.push((id, lrn));
+    }
+    broker.wait_for(4).await;
+    let voice = gateway.uk_broker();
+    voice.notify(&Notice::new("03", &presented[0].1).mrn(&mrn(1)).error("CDS40045")).await;
+    gateway.korea.wait_clearance(&presented[0].0, "rejected").await;
+    voice.notify(&Notice::new("01", &presented[1].1).mrn(&mrn(2))).await;
+    gateway.korea.wait_clearance(&presented[1].0, "accepted").await;
+    let mut better = mended(2, "Linen shirt, men's");
+    better["transport"]["arrives_at"] = format!("{}T05:10:00Z", goods::day(2)).into();
+    put(&gateway.korea, &presented[1].0, &better).await.expect(202);
+    assert!(text(&broker.wait_for(5).await[4]).contains(&mrn(2)));
+    let types = gateway.korea.event_types(&goods::item_id(1)).await;
+    assert!(!types.iter().any(|kind| kind == "presentation.rejected"), "{types:?}");
+}
+
 /// Faults are told at once, all of them, and nothing is stored.
 #[tokio::test]
 async fn a_faulty_amendment_is_refused_with_every_pointer() {
@@ -284,6 +343,9 @@ async fn a_consignment_completes_what_waits_for_it() {
     let mut other = consignment(true);
     other["transport"]["to"] = "GBLHR".into();
     assert_eq!(put(other).await.expect(409).code(), "consignment_closed");
+    let mut more = consignment(true);
+    more["transport"]["carrier"] = "KE".into();
+    put(more).await.expect(202);
     gateway.korea.wait_delivered(&id).await;
     let message = text(&broker.about(&goods::item_id(1))[0]);
     assert!(message.contains("<LocationID>GBMAN<"), "{message}");

@@ -17,7 +17,8 @@ fn unhex(text: &Value) -> Vec<u8> {
 fn sealed(link: &Value) -> String {
     let kinds = ["declaration", "message", "settlement", "notice", "act"];
     let at: jiff::Timestamp = link["at"].as_str().unwrap().parse().unwrap();
-    let mut bytes = unhex(&link["previous"]);
+    let mut bytes = uuid::Uuid::parse_str(link["chain"].as_str().unwrap()).unwrap().as_bytes().to_vec();
+    bytes.extend(unhex(&link["previous"]));
     bytes.extend(link["number"].as_u64().unwrap().to_be_bytes());
     bytes.extend(at.as_millisecond().to_be_bytes());
     for entry in link["entries"].as_array().unwrap() {

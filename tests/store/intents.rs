@@ -127,9 +127,12 @@ async fn intents_of_a_filing_are_carried_out_one_after_the_other() {
     assert_eq!(rig.due_ids(start()).await, [id]);
     let rows = due(&rig).await;
     assert_eq!(rows.len(), 1, "the cancellation is first now, and looked at");
-    assert!(!rows[0].is_behind && rows[0].standing.state.unanswered == [MessageKind::Amendment]);
+    assert!(!rows[0].is_behind && rows[0].standing.state.unanswered.is_empty(), "nothing left us yet");
     // Refused by the broker, it is answered by nobody any more.
-    rig.send(id, Settlement::Dead { reason: DeadReason::Refused, facts: Vec::new() }).await;
+    rig.store.begin_attempt(id, start()).await.expect("begin").expect("due");
+    assert_eq!(due(&rig).await[0].standing.state.unanswered, [MessageKind::Amendment]);
+    let refused = Settlement::Dead { reason: DeadReason::Refused, facts: Vec::new() };
+    rig.store.settle(id, crate::rig::attempt(), refused).await.expect("settle");
     let rows = due(&rig).await;
     assert!(rows[0].standing.state.unanswered.is_empty());
     // The same once more: an LRN is never used twice.

@@ -86,7 +86,7 @@ impl Checker {
         if link.previous != previous {
             return bad(Why::Previous);
         }
-        if seal(&link.previous, link.number, link.at, &link.entries) != link.hash {
+        if seal(link.chain, &link.previous, link.number, link.at, &link.entries) != link.hash {
             return bad(Why::Hash);
         }
         if Entry::read_all(&link.entries).is_none_or(|entries| entries.is_empty()) {

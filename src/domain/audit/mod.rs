@@ -113,10 +113,11 @@ pub fn genesis(chain: Uuid) -> Hash {
     Sha256::digest(chain.as_bytes()).into()
 }
 
-/// The hash of a link: SHA-256 of the previous hash, number and time (milliseconds since 1970) as 8 bytes each, the highest
+/// The hash of a link: SHA-256 of the chain's id, the previous hash, number and time (milliseconds since 1970) as 8 bytes each, the highest
 /// first, and the entries.
-pub fn seal(previous: &Hash, number: u64, at: Timestamp, entries: &[u8]) -> Hash {
+pub fn seal(chain: Uuid, previous: &Hash, number: u64, at: Timestamp, entries: &[u8]) -> Hash {
     let mut hash = Sha256::new();
+    hash.update(chain.as_bytes());
     hash.update(previous);
     hash.update(number.to_be_bytes());
     hash.update(at.as_millisecond().to_be_bytes());

@@ -15,7 +15,7 @@ fn chain(links: u64) -> Vec<Link> {
                 .write(&mut entries);
         }
         let at = from_millis(1_795_000_000_000 + number as i64);
-        let hash = seal(&previous, number, at, &entries);
+        let hash = seal(CHAIN, &previous, number, at, &entries);
         made.push(Link { chain: CHAIN, number, at, previous, entries, hash });
         previous = hash;
     }
@@ -66,7 +66,7 @@ fn whatever_is_changed_is_found_where_it_was_changed() {
     // Sealed soundly, but over nothing.
     let mut empty = chain(1);
     empty[0].entries.clear();
-    empty[0].hash = seal(&empty[0].previous, 1, empty[0].at, &[]);
+    empty[0].hash = seal(CHAIN, &empty[0].previous, 1, empty[0].at, &[]);
     assert_eq!(first_bad(&empty), Some((1, Why::Entries)));
 }
 

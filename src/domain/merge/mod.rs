@@ -149,6 +149,10 @@ pub fn merge(state: &FilingState, fact: &Fact, received_at: Timestamp) -> Merged
             return Merged { state: next, changes, recorded: None };
         }
     }
+    // The message that is named was answered before, or is not waited for: that says nothing of the declaration.
+    if fact.is_rejection() && matches!(fact.answers, Some(Answers::Amendment | Answers::Cancellation | Answers::Presentation)) {
+        return Merged { state: next, changes, recorded: Some(Recorded::Repeated) };
+    }
     let recorded = match apply_status(&mut next, fact, received_at) {
         Ok(change) => {
             changes.extend(change);
@@ -163,8 +167,9 @@ pub fn merge(state: &FilingState, fact: &Fact, received_at: Timestamp) -> Merged
     Merged { state: next, changes, recorded }
 }
 
-/// The additional message that a fact answers: the one it names, or, for a rejection that names
-/// none, whichever is unanswered; a rejection then never concerns the declaration itself.
+/// The additional message that a fact answers: the one it names, or, for a rejection that names none, the amendment or
+/// cancellation that is unanswered; a rejection then never concerns the declaration itself. A presentation is answered only
+/// where it is named: what customs rejects after an arrival is the declaration.
 fn answered(state: &FilingState, fact: &Fact) -> Option<MessageKind> {
     let named = match fact.answers {
         Some(Answers::Amendment) => Some(MessageKind::Amendment),
@@ -176,7 +181,7 @@ fn answered(state: &FilingState, fact: &Fact) -> Option<MessageKind> {
     };
     match named {
         Some(kind) => state.unanswered.contains(&kind).then_some(kind),
-        None => state.unanswered.first().copied(),
+        None => state.unanswered.iter().copied().find(|kind| *kind != MessageKind::Presentation),
     }
     // A word that only registers the additional message does not settle it.
     .filter(|_| fact.result.is_some() || fact.is_rejection())
@@ -206,6 +211,10 @@ fn apply_status(state: &mut FilingState, fact: &Fact, received_at: Timestamp) ->
     state.since = received_at;
     if closes_everything(new) {
         state.open.clear();
+    }
+    // Who accepts knows of the arrival.
+    if customs_goes_on(new) {
+        state.unanswered.retain(|kind| *kind != MessageKind::Presentation);
     }
     Ok(Some(Change::Status { previous, new }))
 }
@@ -262,6 +271,14 @@ fn in_order(state: &FilingState, fact: &Fact, new: Status) -> Result<(), Recorde
         (None, _) => false,
     };
     if later || higher || new == state.status { Ok(()) } else { Err(Recorded::LowerRank) }
+}
+
+/// Whether customs has gone beyond having the declaration.
+fn customs_goes_on(status: Status) -> bool {
+    match status {
+        Status::Clearance(status) => status >= C::Accepted && status != C::Rejected,
+        Status::Security(status) => status > S::Registered && status != S::Rejected,
+    }
 }
 
 /// Statuses after which customs waits for nothing any more.

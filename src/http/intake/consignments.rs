@@ -43,7 +43,7 @@ pub(super) const ROUTES: &[Route] = &[
     Route::new(Method::Put, "/v1/consignments/{consignment_id}", "Say what travels together", || web::to(put))
         .described(
             "Replaces what was said of the consignment. With `closed` its transport fills what the declarations of its items leave open, and messages that waited for it are made and sent; \
-             after that only the same may be said again.",
+             after that only more may be said, nothing else.",
         )
         .takes("Type, transport, items, and whether it is closed.", &[Content::json(schema::record::<Consignment>)])
         .answers(&[Answer::new(202, "Stored.", CONSIGNMENT)])

@@ -48,7 +48,7 @@ impl Head {
     pub(super) fn append(&self, conn: &Connection, at: Timestamp, entries: &[u8]) -> rusqlite::Result<Self> {
         // The time that is sealed is the time that is kept: milliseconds.
         let (at, number, link_id) = (crate::domain::time::from_millis(ms(at)), self.number + 1, self.next_link());
-        let hash = seal(&self.hash, number, at, entries);
+        let hash = seal(self.chain, &self.hash, number, at, entries);
         conn.prepare_cached("INSERT INTO links (link_id, chain, number, at, previous, entries, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)")?
             .execute(params![
                 link_id,

@@ -34,12 +34,12 @@ impl Sqlite {
     }
 }
 
-/// Replaces what was said of the consignment; false when it is closed already and something else is said now.
+/// Replaces what was said of the consignment; false when it is closed already and not only more is said now.
 fn put(tx: &Tx<'_>, new: &NewConsignment) -> Result<bool, Fail> {
     let key = params![new.post, new.consignment_id];
     let closed = tx.row("SELECT closed FROM consignments WHERE post = ?1 AND consignment_id = ?2", key, |row| row.get::<_, bool>(0))?;
-    if closed == Some(true) {
-        return is_same(tx, new);
+    if closed == Some(true) && !completes(tx, new)? {
+        return Ok(false);
     }
     tx.run(
         "INSERT INTO consignments (post, consignment_id, type, transport, closed, created_at, changed_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6)
@@ -67,21 +67,18 @@ fn put(tx: &Tx<'_>, new: &NewConsignment) -> Result<bool, Fail> {
     Ok(true)
 }
 
-fn is_same(tx: &Tx<'_>, new: &NewConsignment) -> Result<bool, Fail> {
-    let known = view(tx.conn, &new.post, &new.consignment_id)?;
-    let mut items: Vec<(String, String, Option<&str>)> =
-        new.items.iter().map(|item| (item.item_id.to_string(), item.posted_on.to_string(), item.receptacle_id.as_deref())).collect();
-    items.sort();
-    items.dedup();
-    Ok(known.is_some_and(|known| {
-        let mut of_known: Vec<_> = known
-            .items
+/// Whether what is said now holds all that was said before: a closed consignment may be completed, not changed.
+fn completes(tx: &Tx<'_>, new: &NewConsignment) -> Result<bool, Fail> {
+    let Some(known) = view(tx.conn, &new.post, &new.consignment_id)? else { return Ok(true) };
+    let members = |text: &str| serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(text).unwrap_or_default();
+    let (before, after) = (members(&known.transport), members(&new.transport));
+    let keeps_transport = before.iter().filter(|(_, value)| !value.is_null()).all(|(name, value)| after.get(name) == Some(value));
+    let has = |item: &ConsignmentItem| {
+        new.items
             .iter()
-            .map(|(item, _)| (item.item_id.to_string(), item.posted_on.to_string(), item.receptacle_id.as_deref()))
-            .collect();
-        of_known.sort();
-        known.kind == new.kind && known.transport == new.transport && known.closed == new.closed && of_known == items
-    }))
+            .any(|kept| kept.item_id == item.item_id && kept.posted_on == item.posted_on && kept.receptacle_id == item.receptacle_id)
+    };
+    Ok(new.closed && known.kind == new.kind && keeps_transport && known.items.iter().all(|(item, _)| has(item)))
 }
 
 fn view(conn: &Connection, post: &str, id: &str) -> rusqlite::Result<Option<ConsignmentView>> {
@@ -118,12 +115,22 @@ fn view(conn: &Connection, post: &str, id: &str) -> rusqlite::Result<Option<Cons
     Ok(Some(view))
 }
 
-/// What the closed consignment of an item says of its transport, with the receptacle; the one that changed last counts.
+/// What the closed consignments of an item say of its transport, with the receptacle. An item can travel in several, a dispatch and
+/// the bulk that it is part of: what changed last counts more.
 pub(super) fn transport_of(conn: &Connection, post: &str, item_id: S10, posted_on: Date) -> rusqlite::Result<Option<String>> {
-    let sql = "SELECT json_patch(c.transport, json_object('consignment_id', c.consignment_id, 'receptacle_id', i.receptacle_id))
+    let sql = "SELECT json_patch(json_object('consignment_id', c.consignment_id, 'receptacle_id', i.receptacle_id), c.transport)
                FROM consignment_items i JOIN consignments c ON c.post = i.post AND c.consignment_id = i.consignment_id
-               WHERE i.post = ?1 AND i.item_id = ?2 AND i.posted_on = ?3 AND c.closed ORDER BY c.changed_at DESC LIMIT 1";
-    conn.prepare_cached(sql)?.query_row(params![post, item_id.as_str(), posted_on.to_string()], |row| row.get(0)).optional()
+               WHERE i.item_id = ?2 AND i.posted_on = ?3 AND i.post = ?1 AND c.closed ORDER BY c.changed_at LIMIT 16";
+    let parts: Vec<String> = conn
+        .prepare_cached(sql)?
+        .query_map(params![post, item_id.as_str(), posted_on.to_string()], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    let mut merged = serde_json::Map::new();
+    for part in &parts {
+        let Ok(serde_json::Value::Object(members)) = serde_json::from_str(part) else { continue };
+        merged.extend(members.into_iter().filter(|(_, value)| !value.is_null()));
+    }
+    Ok((!parts.is_empty()).then(|| serde_json::Value::Object(merged).to_string()))
 }
 
 fn filings_of_item(tx: &Tx<'_>, post: &str, item_id: S10, posted_on: Date) -> rusqlite::Result<Vec<FilingId>> {
@@ -163,21 +170,21 @@ fn arrive_all(tx: &Tx<'_>, post: &str, id: &str, at: Timestamp, presenting: &[St
     Ok(())
 }
 
-/// An item arrived: destination-leg events may be proposed, and who wants to be told gets a presentation.
+/// An item arrived: destination-leg events may be proposed, and who wants to be told gets a presentation; told again, those get
+/// another that did not take the one before.
 pub(super) fn arrive(tx: &Tx<'_>, declaration: DeclarationId, at: Timestamp, presenting: &[String], now: Timestamp) -> Result<(), Fail> {
-    let sql = "SELECT arrived_at FROM declarations WHERE declaration_id = ?1";
-    let known = tx.row(sql, [declaration.0.as_bytes()], |row| col::maybe_at(row, 0))?.flatten();
     tx.run(
         "UPDATE declarations SET arrived_at = coalesce(min(arrived_at, ?2), ?2) WHERE declaration_id = ?1",
         params![declaration.0.as_bytes(), ms(at)],
     )?;
-    if known.is_some() {
-        return Ok(());
-    }
     let filings = tx.rows(
         "SELECT f.filing_id, f.broker, d.version, v.conversation_id, v.traceparent FROM filings f
          JOIN declarations d ON d.declaration_id = f.declaration_id
-         JOIN versions v ON v.declaration_id = d.declaration_id AND v.version = d.version WHERE f.declaration_id = ?1",
+         JOIN versions v ON v.declaration_id = d.declaration_id AND v.version = d.version WHERE f.declaration_id = ?1
+           AND NOT EXISTS (SELECT 1 FROM intents i WHERE i.filing_id = f.filing_id AND i.kind = 'presentation' AND i.state = 'waiting')
+           AND NOT EXISTS (SELECT 1 FROM message_filings c JOIN messages m ON m.message_id = c.message_id
+                           WHERE c.filing_id = f.filing_id AND m.kind = 'presentation' AND m.state NOT IN ('dead', 'withdrawn') AND m.reason IS NULL
+                             AND c.cycle = (SELECT max(cycle) FROM message_filings WHERE filing_id = f.filing_id))",
         [declaration.0.as_bytes()],
         |row| {
             Ok((

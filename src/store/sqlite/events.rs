@@ -59,7 +59,7 @@ pub(super) fn merge_facts(tx: &Tx<'_>, policy: &Policy, message: &MessageRow, fa
         let track = filing.track;
         let corrected = is_corrected(tx, message.message_id, filing.filing_id)?;
         for fact in facts.iter().filter(|fact| fact.track == track && !(corrected && fact.is_rejection())) {
-            moved |= merge_one(tx, policy, &mut filing, fact, at)?;
+            moved |= merge_one(tx, policy, &mut filing, &apply::about(message.kind, fact), at)?;
         }
         if message.kind == MessageKind::Declaration && message.state == DeliveryState::Delivered && all_declared(tx, filing.filing_id)? {
             moved |= merge_one(tx, policy, &mut filing, &apply::submitted(track), at)?;
@@ -136,9 +136,22 @@ pub(super) fn is_replaced(tx: &Tx<'_>, message: MessageId) -> Result<bool, Fail>
     Ok(true)
 }
 
+/// Whether an amendment, a cancellation or a presentation is not to be sent any more as it is: its filing ended or was rejected.
+pub(super) fn is_pointless(tx: &Tx<'_>, message: &MessageRow) -> Result<bool, Fail> {
+    if !is_follow_up(message.kind) {
+        return Ok(false);
+    }
+    let filings = filings_of(tx, message.message_id)?;
+    Ok(filings.iter().all(|filing| filing.state.is_final() || filing.is_rejected()))
+}
+
+fn is_follow_up(kind: MessageKind) -> bool {
+    matches!(kind, MessageKind::Amendment | MessageKind::Cancellation | MessageKind::Presentation)
+}
+
 /// Whether customs owes an answer to an amendment, a cancellation or a presentation.
 pub(super) fn expect_answer(tx: &Tx<'_>, message: &MessageRow, expected: bool) -> Result<(), Fail> {
-    if !matches!(message.kind, MessageKind::Amendment | MessageKind::Cancellation | MessageKind::Presentation) {
+    if !is_follow_up(message.kind) {
         return Ok(());
     }
     for mut filing in filings_of(tx, message.message_id)? {

@@ -260,7 +260,7 @@ fn intent_row(conn: &Connection, id: IntentId) -> Result<Option<IntentRow>, Fail
     let found = conn.prepare_cached(sql)?.query_row([id.0.as_bytes()], |row| bare_row(row, id)).optional()?;
     let Some(mut row) = found else { return Ok(None) };
     row.standing = standing(conn, row.declaration_id, row.filing_id)?.ok_or(Fail::Fault("an intent has no filing"))?;
-    row.is_behind = row.kind != MessageKind::Query && is_behind(conn, row.filing_id, id)?;
+    row.is_behind = !matches!(row.kind, MessageKind::Query | MessageKind::Presentation) && is_behind(conn, row.filing_id, id)?;
     row.previous = previous(conn, &row)?;
     row.mrn = row.standing.state.mrn.clone().or(known_mrn(conn, row.filing_id)?);
     row.transport = super::consignments::transport_of(conn, &row.post, row.item_id, row.posted_on)?;

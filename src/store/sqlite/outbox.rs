@@ -10,8 +10,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::col::{self, ms};
 use super::job::{Fail, Tx};
+use super::settle::message as message_row;
 use super::signals::Wake;
-use super::{Sqlite, StoreError};
+use super::{Sqlite, StoreError, events, replay};
 use crate::domain::delivery::{DeliveryState, MessageKind};
 use crate::domain::ids::{ConversationId, MessageId};
 use crate::domain::time::Timestamp;
@@ -68,6 +69,12 @@ impl Sqlite {
             // A verdict may have settled it since the lane looked.
             let due = |w: &Waiting| matches!(w.state, DeliveryState::Queued | DeliveryState::InDoubt);
             let Some(waiting) = waiting(tx, message)?.filter(due) else { return Ok(None) };
+            let row = message_row(tx, message)?;
+            if waiting.state == DeliveryState::Queued && events::is_pointless(tx, &row)? {
+                // It ended, or was rejected, while this waited: what was wanted is decided anew.
+                replay::make_anew(tx, &row, Some(&waiting), now)?;
+                return Ok(None);
+            }
             // An earlier message of its filing may live again since then.
             let begun = tx.run(
                 "UPDATE outbox SET was = state, state = 'sending', begun_at = ?3
@@ -78,6 +85,7 @@ impl Sqlite {
                 return Ok(None);
             }
             tx.tally(&waiting.broker, Some(waiting.state), Some(DeliveryState::Sending));
+            events::expect_answer(tx, &row, true)?;
             Ok(Some(waiting.attempts + 1))
         })
         .await
@@ -94,6 +102,9 @@ impl Sqlite {
             )?;
             tx.tally(&waiting.broker, Some(DeliveryState::Sending), Some(back));
             tx.wake(Wake::OUTBOX);
+            if back == DeliveryState::Queued {
+                events::expect_answer(tx, &message_row(tx, message)?, false)?;
+            }
             super::intents::look_by_message(tx, message)
         })
         .await

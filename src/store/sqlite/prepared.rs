@@ -203,10 +203,7 @@ fn made(
     match (becomes, intent.kind) {
         (_, MessageKind::Query | MessageKind::Declaration) => Ok(()),
         (Becomes::Original, _) => begin_again(tx, policy, &mut filing, now),
-        _ => {
-            filing.state.unanswered.push(intent.kind);
-            save(tx, &filing)
-        }
+        _ => Ok(()),
     }
 }
 

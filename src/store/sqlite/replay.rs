@@ -15,7 +15,7 @@ use super::col::{self, ms};
 use super::events::{expect_answer, merge_facts};
 use super::intents::look_by_message;
 use super::job::{Fail, Tx};
-use super::outbox::wake_followers;
+use super::outbox::{Waiting, wake_followers};
 use super::settle::{MessageRow, leave, message};
 use super::signals::Wake;
 use super::{Policy, Sqlite, StoreError};
@@ -195,7 +195,7 @@ fn one(tx: &Tx<'_>, policy: &Policy, id: MessageId, deed: &Deed, before: i64, no
         }
         Deed::Replay(replay) => match replay.mode {
             ReplayMode::SameBytes => queue_again(tx, &row, replay, now, paces)?,
-            ReplayMode::Remap => make_anew(tx, &row, now)?,
+            ReplayMode::Remap => make_anew(tx, &row, None, now)?,
             ReplayMode::SettleDelivered => {
                 leave(tx, &row, None, DeliveryState::Delivered, None, row.attempts, now)?;
                 let row = MessageRow { state: DeliveryState::Delivered, reason: None, ..row };
@@ -251,7 +251,7 @@ fn place(broker: &str, replay: &Replay, now: Timestamp, paces: &mut Paces) -> Ti
 
 /// Takes the message back and asks for another in each of its filings. A filing that waits for one already gets no second:
 /// what is made anew is the whole declaration, of however many messages.
-fn make_anew(tx: &Tx<'_>, row: &MessageRow, now: Timestamp) -> Result<(), Fail> {
+pub(super) fn make_anew(tx: &Tx<'_>, row: &MessageRow, waiting: Option<&Waiting>, now: Timestamp) -> Result<(), Fail> {
     let filings =
         tx.rows("SELECT filing_id FROM message_filings WHERE message_id = ?1 ORDER BY filing_id", [row.message_id.0.as_bytes()], |row| {
             row.get::<_, [u8; 16]>(0)
@@ -275,5 +275,5 @@ fn make_anew(tx: &Tx<'_>, row: &MessageRow, now: Timestamp) -> Result<(), Fail> 
     }
     tx.wake(Wake::INTENTS);
     // Last, so that what stands behind it sees the wish and goes on waiting.
-    leave(tx, row, None, DeliveryState::Withdrawn, None, row.attempts, now)
+    leave(tx, row, waiting, DeliveryState::Withdrawn, None, row.attempts, now)
 }

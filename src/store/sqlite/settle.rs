@@ -217,6 +217,9 @@ fn requeue(
     )?;
     tx.tally(&row.broker, Some(waiting.state), Some(state));
     tx.wake(Wake::OUTBOX);
+    if state == DeliveryState::Queued {
+        events::expect_answer(tx, row, false)?;
+    }
     intents::look_by_message(tx, row.message_id)
 }
 

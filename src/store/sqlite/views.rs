@@ -128,6 +128,9 @@ fn filings(conn: &Connection, id: DeclarationId) -> Result<Vec<FilingRecord>, Fa
         let read = |row: &Row<'_>| Ok((col::word(row, 0, DeliveryState::parse)?, dead_reason(row, 1)?));
         if let Some((delivery, reason)) = conn.prepare_cached(sql)?.query_row([filing.filing_id.0.as_bytes()], read).optional()? {
             (filing.delivery, filing.dead_reason) = (delivery, reason);
+        } else if filing.waits_for.is_none() {
+            // Taken back before it was a message.
+            filing.delivery = DeliveryState::Withdrawn;
         }
     }
     Ok(filings)

@@ -11,7 +11,7 @@ fn link() -> Link {
     let mut entries = Vec::new();
     Entry { kind: EntryKind::Message, subject: chain, digest: [3; 32] }.write(&mut entries);
     let (previous, at) = (genesis(chain), at(NOW));
-    let hash = seal(&previous, 1, at, &entries);
+    let hash = seal(chain, &previous, 1, at, &entries);
     Link { chain, number: 1, at, previous, entries, hash }
 }
 
