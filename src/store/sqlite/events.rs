@@ -295,5 +295,5 @@ pub(super) fn append(tx: &Tx<'_>, filing: &FilingRow, draft: &Draft, at: Timesta
         took: at.duration_since(filing.created_at).as_secs_f64(),
     });
     tx.wake(Wake::EVENTS);
-    fan_out(tx, &filing.post, position, &filing.item_id, &draft.event_type, at)
+    fan_out(tx, &filing.post, position, &filing.item_id, &draft.event_type)
 }

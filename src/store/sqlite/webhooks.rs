@@ -25,6 +25,9 @@ const SHARE: usize = 16;
 /// Deliveries of an ended subscription removed with one job.
 const PURGE_STEP: i64 = 1000;
 
+/// No try is put off for longer than this: twice the longest delay of the schedule.
+const FARTHEST_MS: i64 = 48 * 60 * 60 * 1000;
+
 impl Sqlite {
     pub(in crate::store) async fn add_subscription(&self, new: Subscription, max: u32) -> Result<bool, StoreError> {
         self.write(0, move |tx| {
@@ -162,8 +165,9 @@ fn wants(types: &[String], event_type: &str) -> bool {
         })
 }
 
-/// Puts a new event at every subscription of its post that wants it.
-pub(super) fn fan_out(tx: &Tx<'_>, post: &str, position: i64, item_id: &str, event_type: &str, now: Timestamp) -> Result<(), Fail> {
+/// Puts a new event at every subscription of its post that wants it. A first try is due by its position, which is long ago
+/// by any clock: events come in their order, and no leap of the clock holds one back.
+pub(super) fn fan_out(tx: &Tx<'_>, post: &str, position: i64, item_id: &str, event_type: &str) -> Result<(), Fail> {
     let subscriptions =
         tx.rows("SELECT subscription_id, types FROM subscriptions WHERE post = ?1 AND state = 'active'", [post], |row| {
             Ok((row.get::<_, [u8; 16]>(0)?, col::word(row, 1, |text| serde_json::from_str::<Vec<String>>(text).ok())?))
@@ -171,8 +175,8 @@ pub(super) fn fan_out(tx: &Tx<'_>, post: &str, position: i64, item_id: &str, eve
     for (id, _) in subscriptions.iter().filter(|(_, types)| wants(types, event_type)) {
         tx.run(
             "INSERT INTO deliveries (subscription_id, item_id, position, due_at)
-             SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2) THEN NULL ELSE ?4 END",
-            params![id, item_id, position, ms(now)],
+             SELECT ?1, ?2, ?3, CASE WHEN EXISTS (SELECT 1 FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2) THEN NULL ELSE ?3 END",
+            params![id, item_id, position],
         )?;
         tx.wake(Wake::DELIVERIES);
     }
@@ -220,7 +224,12 @@ fn due(
     }
     let mut found = Vec::new();
     for target in &targets {
-        due_at(conn, target, now, busy, limit, &mut found)?;
+        let before = found.len();
+        due_between(conn, target, (i64::MIN, ms(now)), busy, limit, &mut found)?;
+        if found.len() == before {
+            // Later than any delay reaches: noted by a clock that was put back since.
+            due_between(conn, target, (ms(now) + FARTHEST_MS, i64::MAX), busy, limit, &mut found)?;
+        }
         if found.len() >= limit {
             break;
         }
@@ -228,10 +237,10 @@ fn due(
     Ok(found)
 }
 
-fn due_at(
+fn due_between(
     conn: &Connection,
     target: &Target,
-    now: Timestamp,
+    (first, last): (i64, i64),
     busy: &HashSet<(SubscriptionId, i64)>,
     limit: usize,
     found: &mut Vec<DeliveryRow>,
@@ -239,9 +248,9 @@ fn due_at(
     let mut statement = conn.prepare_cached(
         "SELECT d.position, coalesce(d.event_id, e.event_id), coalesce(d.json, e.json), d.attempts, d.first_at
          FROM deliveries d LEFT JOIN events e ON e.post = ?2 AND e.position = d.position
-         WHERE d.subscription_id = ?1 AND d.due_at <= ?3 ORDER BY d.due_at",
+         WHERE d.subscription_id = ?1 AND d.due_at BETWEEN ?3 AND ?4 ORDER BY d.due_at",
     )?;
-    let mut rows = statement.query(params![target.id.0.as_bytes(), target.post, ms(now)])?;
+    let mut rows = statement.query(params![target.id.0.as_bytes(), target.post, first, last])?;
     // What is on its way counts too: a hanging target must not hold more than its share of the senders.
     let mut share = SHARE.saturating_sub(busy.iter().filter(|(id, _)| *id == target.id).count());
     while share > 0 && found.len() < limit {
@@ -281,9 +290,9 @@ fn settle(tx: &Tx<'_>, id: SubscriptionId, position: i64, settlement: &DeliveryS
                 params![id.0.as_bytes(), item, position],
             )?;
             let woken = tx.run(
-                "UPDATE deliveries SET due_at = ?3 WHERE subscription_id = ?1 AND item_id = ?2 AND due_at IS NULL
+                "UPDATE deliveries SET due_at = position WHERE subscription_id = ?1 AND item_id = ?2 AND due_at IS NULL
                  AND position = (SELECT min(position) FROM deliveries WHERE subscription_id = ?1 AND item_id = ?2)",
-                params![id.0.as_bytes(), item, ms(now)],
+                params![id.0.as_bytes(), item],
             )?;
             if woken == 0 {
                 return Ok(());

@@ -45,7 +45,8 @@ pub fn ledger(sent: &BTreeMap<u32, Sent>, arrivals: &[Arrival], deaths: &[Instan
 fn has_cause(earlier: &[&Arrival], again: &Arrival, deaths: &[Instant]) -> bool {
     let plain = |arrival: &&&Arrival| arrival.reply.is_plain() && arrival.answered.is_some_and(|answered| answered < again.at);
     let Some(first) = earlier.iter().find(plain) else { return true };
-    deaths.iter().any(|death| *death >= first.at && *death <= again.at)
+    // What was on the wire when its sender died arrives after the death.
+    deaths.iter().any(|death| *death + UNDER_WAY >= first.at && *death <= again.at)
 }
 
 /// One original per item, with what the post declared, and nothing that nobody sent.
