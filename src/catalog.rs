@@ -125,3 +125,6 @@ fn settings(name: &str, broker: &Broker, mapping: &Mapping, rates: Option<&Arc<R
     faults.push(ChannelFault { key: "mappings.rates".to_owned(), detail });
     Err(faults)
 }
+
+#[cfg(test)]
+mod tests;

@@ -137,7 +137,10 @@ fn a_code_without_a_row_is_a_warning_and_an_unknown_format_says_what_it_is() {
     let (code, out, err) = check(folder.clone(), None, false);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("small/notices.toml:4:1: no row for the code 2 of codes/known.csv"), "{out}");
-    assert!(out.ends_with("1 mapping, 0 faults, 1 warning, 1 case, 0 failed, 0 messages valid against their schema\n"), "{out}");
+    assert!(
+        out.ends_with("1 mapping, 0 faults, 1 warning, 1 case, 0 failed, 0 messages valid against their schema, 1 without one\n"),
+        "{out}"
+    );
 
     let notice = folder.join("small/notices/one/notice.xml");
     std::fs::write(&notice, "<Status xmlns=\"urn:S\" c=\"1\"/>").expect("written");
