@@ -51,6 +51,8 @@ pub struct Manifest {
     pub version: String,
     /// Where the format is described.
     pub source: String,
+    /// Whether the file could be read at all; if not, nothing is known of what it says.
+    pub readable: bool,
     /// Still being written: places may be undecided, and no broker can use it.
     pub draft: bool,
     /// Currency rule.
@@ -72,6 +74,16 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// Its settings; none when the file could not be read.
+    pub(super) fn known_settings(&self) -> Option<&[SettingSpec]> {
+        self.readable.then_some(self.settings.as_slice())
+    }
+
+    /// What stands for a file that cannot be read: only what is wrong whatever it says is a fault of the others.
+    pub(super) fn unread() -> Self {
+        Self { messages: messages::usual(), draft: true, ..Self::default() }
+    }
+
     /// Whether any message has an official schema.
     pub fn names_a_schema(&self) -> bool {
         !self.schemas.is_empty() || !self.inside.is_empty()
@@ -80,8 +92,8 @@ impl Manifest {
 
 /// Reads `mapping.toml`.
 pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Manifest {
-    let mut manifest = Manifest { messages: messages::usual(), ..Manifest::default() };
-    let Some(parsed) = tables::parse(text, faults) else { return manifest };
+    let Some(parsed) = tables::parse(text, faults) else { return Manifest::unread() };
+    let mut manifest = Manifest { readable: true, messages: messages::usual(), ..Manifest::default() };
     let mut table = Table::new(parsed.get_ref(), 0..0);
     let text_of = |key, table: &mut Table<'_>, faults: &mut FileFaults<'_>| {
         table.needed(key, faults).map(|text| text.text.to_owned()).unwrap_or_default()
@@ -213,6 +225,10 @@ fn transport(mut table: Table<'_>, faults: &mut FileFaults<'_>) -> Transport {
     if let Some(headers) = table.table("headers", faults) {
         for (name, value) in headers.free_texts(faults) {
             const OURS: [&str; 6] = ["content-type", "content-length", "host", "idempotency-key", "x-conversation-id", "traceparent"];
+            const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+            if SECRET.contains(&name.text.to_ascii_lowercase().as_str()) {
+                faults.at(name.at, "secrets never stand in a mapping: the broker's [brokers.NAME.auth] says how it is asked for access");
+            }
             if !is_header_name(name.text) || OURS.contains(&name.text.to_ascii_lowercase().as_str()) {
                 faults.at(name.at, "the name of a header that the gateway does not set itself");
             }
