@@ -52,3 +52,13 @@ fn a_secret_in_a_header_is_a_fault() {
         assert!(matches!(&found[..], [one] if one.starts_with("test/mapping.toml:8:1: secrets never stand in a mapping")), "{found:#?}");
     }
 }
+
+#[test]
+fn an_element_that_is_not_closed_is_told_where_it_is_opened_and_what_stands_before_it_is_judged() {
+    let found = faults(&files("<R>\n  <A>{item_idd}</A>\n  <B>{item_id}\n</R>"));
+    assert_eq!(found.len(), 2, "{found:#?}");
+    assert!(found[1].starts_with("test/declaration.xml:4:") && found[1].ends_with(": <B> at 3:4 is not closed"), "{found:#?}");
+    assert!(found[0].starts_with("test/declaration.xml:2:7: unknown name item_idd"), "{found:#?}");
+    let found = faults(&files("<R>{item_idd}\n"));
+    assert_eq!(found.len(), 2, "{found:#?}");
+}
