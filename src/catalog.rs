@@ -61,7 +61,7 @@ impl Catalog {
             let channel = match registry.get(broker.mapping.as_str()) {
                 None => Err(vec![ChannelFault {
                     key: format!("brokers.{name}.mapping"),
-                    detail: "no such mapping can be used, declarations are answered 503; `preclear mapping check` tells why".to_owned(),
+                    detail: "no such mapping can be used; `preclear mapping check` tells why".to_owned(),
                 }]),
                 Some(mapping) if mapping.manifest.draft => Err(vec![ChannelFault {
                     key: format!("brokers.{name}.mapping"),
@@ -92,6 +92,11 @@ impl Catalog {
     pub fn presenting(&self) -> Vec<String> {
         let presents = |name: &&String| self.mapping_of(name).is_some_and(|mapping| mapping.makes(MessageKind::Presentation));
         self.mapping_names.keys().filter(presents).cloned().collect()
+    }
+
+    /// Why a broker has no channel; nothing when it has one.
+    pub fn faults_of(&self, broker: &str) -> &[ChannelFault] {
+        self.channels.get(broker).and_then(|channel| channel.as_ref().err()).map_or(&[], Vec::as_slice)
     }
 
     /// Everything that is wrong with channels.
@@ -125,3 +130,6 @@ fn settings(name: &str, broker: &Broker, mapping: &Mapping, rates: Option<&Arc<R
     faults.push(ChannelFault { key: "mappings.rates".to_owned(), detail });
     Err(faults)
 }
+
+#[cfg(test)]
+mod tests;

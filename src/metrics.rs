@@ -70,6 +70,7 @@ metrics_table! {
     OVERDUE = "preclear_overdue", Kind::Gauge, ["broker"], "Filings that the broker has and customs has not answered within `answer_within_s`; the post was told of each.";
     WEBHOOK_DELIVERIES = "preclear_webhook_deliveries_total", Kind::Counter, ["result"], "Tries to deliver an event to a webhook: delivered, retry, given_up, or gone.";
     MAPPING_STATE = "preclear_mapping_state", Kind::Gauge, ["mapping"], "Where a mapping that a broker names comes from: 0 its files, 1 the store since its files cannot be used, 2 nowhere.";
+    BROKER_USABLE = "preclear_broker_usable", Kind::Gauge, ["broker"], "Whether messages can be made for a broker: 1; 0 when its mapping, its settings for it, its schemas or the rate table cannot be used.";
     CERTIFICATE_EXPIRY = "preclear_certificate_expiry_timestamp_seconds", Kind::Gauge, ["name"], "When a certificate in use ends, in seconds since 1970.";
 }
 

@@ -137,7 +137,10 @@ fn a_code_without_a_row_is_a_warning_and_an_unknown_format_says_what_it_is() {
     let (code, out, err) = check(folder.clone(), None, false);
     assert_eq!(code, 0, "{out}{err}");
     assert!(out.contains("small/notices.toml:4:1: no row for the code 2 of codes/known.csv"), "{out}");
-    assert!(out.ends_with("1 mapping, 0 faults, 1 warning, 1 case, 0 failed, 0 messages valid against their schema\n"), "{out}");
+    assert!(
+        out.ends_with("1 mapping, 0 faults, 1 warning, 1 case, 0 failed, 0 messages valid against their schema, 1 without one\n"),
+        "{out}"
+    );
 
     let notice = folder.join("small/notices/one/notice.xml");
     std::fs::write(&notice, "<Status xmlns=\"urn:S\" c=\"1\"/>").expect("written");
@@ -168,4 +171,35 @@ fn a_message_can_be_indented_and_a_difference_counts_what_neither_takes() {
         (render(false).as_str(), render(true).as_str()),
         ("<R><Id>EE123456785KR</Id></R>\n", "<R>\n  <Id>EE123456785KR</Id>\n</R>\n")
     );
+}
+
+/// Stdout whose reader went away after some bytes: `| head`.
+struct Gone(usize);
+
+impl std::io::Write for Gone {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.checked_sub(bytes.len()).ok_or(std::io::ErrorKind::BrokenPipe)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_error_and_a_new_mapping_says_how_to_go_on_where_it_lies() {
+    for room in [0, 40] {
+        let args = MappingArgs { mappings: None, command: MappingCommand::Fields };
+        let mut err = Vec::new();
+        assert_eq!((run(&args, &mut Gone(room), &mut err), err.as_slice()), (0, &b""[..]));
+    }
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("begun");
+    let _ = std::fs::remove_dir_all(&folder);
+    let command = MappingCommand::New { name: "begun".to_owned(), from: None };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    assert_eq!(run(&MappingArgs { mappings: Some(folder.clone()), command }, &mut out, &mut err), 0);
+    let (out, shown) = (String::from_utf8(out).expect("UTF-8"), folder.display().to_string());
+    let next = format!("next: preclear mapping explain begun {shown}/begun/cases/first/declaration.json --mappings {shown}\n");
+    assert!(out.ends_with(&next), "{out}");
 }

@@ -403,3 +403,36 @@ fn a_fault_planted_in_a_shipped_mapping_is_found_by_the_official_schema() {
         assert!(told.abs_diff(wrong) <= 1, "{line}: planted in line {wrong}");
     }
 }
+
+#[test]
+fn what_the_envelope_of_a_shipped_mapping_hides_is_held_to_its_own_schema_and_what_has_none_is_listed() {
+    let Some(shared) = shared() else { return };
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("mappings");
+    let schemas = shared.join("schemas");
+    let copied = |mapping: &str| {
+        let folder = scratch(&format!("inside-{mapping}"));
+        assert!(Command::new("cp").arg("-r").arg(shipped.join(mapping)).arg(&folder).status().expect("cp").success());
+        folder
+    };
+    let broken = |folder: &Path| {
+        let (code, _, err) = check(folder, Some(&schemas));
+        assert_eq!(code, 1);
+        let told = err.lines().filter_map(|line| line.split_once("not valid against the schema: ").map(|(_, told)| told.to_owned()));
+        told.collect::<Vec<String>>()
+    };
+    let folder = copied("cargowise");
+    assert_eq!(check(&folder, Some(&schemas)).2, "");
+    plant(&folder.join("cargowise/declaration.xml"), "<LineNo>{position}", "<LineNo>{line.description}");
+    let told = broken(&folder);
+    assert!(!told.is_empty() && told.iter().all(|told| told.starts_with("cargowise/declaration.xml:113:")), "{told:?}");
+    assert!(told[0].contains("/UniversalInterchange/Body/UniversalShipment/Shipment/"), "{told:?}");
+    assert!(told[0].contains("/LineNo: a whole number") && told[0].contains("(field /contents/0/description, "), "{told:?}");
+
+    let folder = copied("gb-ens");
+    let err = check(&folder, Some(&schemas)).2;
+    let skipped: Vec<&str> = err.lines().collect();
+    assert!(matches!(skipped[..], [one] if one.starts_with("skipped: validation of gb-ens: ") && one.contains("cc351a")), "{err}");
+    plant(&folder.join("gb-ens/notices/outcome-cc328a-registered/notice.xml"), "<DocNumHEA5>", "<Strange/><DocNumHEA5>");
+    let told = broken(&folder);
+    assert!(matches!(&told[..], [one] if one.starts_with("/outcomeResponse/response/CC328A/HEAHEA/Strange: not allowed")), "{told:?}");
+}

@@ -125,6 +125,7 @@ impl OpsSource for OpsDesk {
     fn lanes(&self) -> Vec<Lane> {
         let catalog = self.catalogs.shared().load_full();
         let channelled = |mut lane: Lane| {
+            lane.faults = catalog.faults_of(&lane.broker).iter().map(|fault| (fault.key.clone(), fault.detail.clone())).collect();
             if lane.state == source::LaneState::Running && catalog.channel(&lane.broker).is_none() {
                 lane.state = source::LaneState::Disabled;
                 lane.reason = Some("mapping_unavailable".to_owned());
@@ -216,5 +217,6 @@ fn lane(status: LaneStatus) -> Lane {
         since: status.since.parse().ok(),
         breaker,
         in_flight: status.in_flight as u64,
+        faults: Vec::new(),
     }
 }

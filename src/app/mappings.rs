@@ -49,7 +49,7 @@ pub(super) async fn start(config: &Arc<Config>, store: &Store) -> Result<Catalog
         }
     }
     for fault in catalog.faults() {
-        tracing::error!(key = %fault.key, fault = %fault.detail, "a broker has no channel");
+        tracing::error!(key = %fault.key, fault = %fault.detail, "a broker has no channel: its declarations are answered 503");
     }
     Ok(catalog)
 }

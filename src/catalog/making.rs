@@ -122,9 +122,7 @@ impl Channel {
             tracing::error!(mapping = self.mapping.name, template, "{no_verdict}");
             NoVerdict
         })?;
-        if violations.is_empty() {
-            return Ok(Vec::new());
-        }
+        let Some(violations) = violations.filter(|violations| !violations.is_empty()) else { return Ok(Vec::new()) };
         let offsets: Vec<usize> = violations.iter().map(|violation| violation.offset).collect();
         let places = self.mapping.made_by_each(template, input, &offsets);
         let told = |(violation, place): (&Violation, Option<MadeBy>)| {

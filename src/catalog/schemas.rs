@@ -35,7 +35,7 @@ impl Shelf {
             (None, None) => return Ok(Arc::default()),
         };
         let fault = |detail: String| ChannelFault { key: key.clone(), detail };
-        if broker.schema.is_some() && mapping.manifest.schemas.is_empty() {
+        if broker.schema.is_some() && !mapping.manifest.names_a_schema() {
             return Err(vec![fault("the mapping names no schema: `[schemas]` in its mapping.toml".to_owned())]);
         }
         let loaded = self.load(mapping, &folder);

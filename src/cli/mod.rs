@@ -12,6 +12,7 @@ mod logging;
 pub mod mapping;
 pub mod openapi;
 mod operator;
+mod pipe;
 mod serve;
 mod sink;
 

@@ -11,45 +11,16 @@ use uuid::Uuid;
 use super::compare::{Difference, compare, indented};
 use super::coverage::{Coverage, Tally};
 use super::operator;
-use super::schema::{Schema, Schemas, Violation};
-use super::{Files, Input, MadeBy, Mapping, MessageContext, PostContext, ReasonContext};
+use super::schema::{Schemas, Violation};
+pub use super::verdicts::CaseResult;
+use super::verdicts::told;
+use super::{Files, Input, Mapping, MessageContext, PostContext, ReasonContext};
 use crate::domain::declaration::Declaration;
 use crate::domain::delivery::MessageKind;
 use crate::domain::fault::{Fault, Faults};
 use crate::domain::ids::{ConversationId, MessageId, lrn};
 use crate::domain::json;
 use crate::domain::time::Timestamp;
-
-/// What one case gave.
-#[derive(Debug, Clone)]
-pub struct CaseResult {
-    /// `cases/gb-gift`, `notices/09-cleared`.
-    pub name: String,
-    /// What is wrong; empty when it passed.
-    pub problems: Vec<String>,
-    /// What of it breaks the official schema.
-    pub violations: Vec<String>,
-    /// How many messages and notices are valid against their schema.
-    pub validated: usize,
-    /// What the expected files would hold: paths inside the mapping, and bytes.
-    pub actual: Vec<(String, Vec<u8>)>,
-}
-
-impl CaseResult {
-    fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), problems: Vec::new(), violations: Vec::new(), validated: 0, actual: Vec::new() }
-    }
-
-    /// Holds a message to its schema, where there is one; `tell` finds words for a violation.
-    fn validate(&mut self, schema: Option<&Schema>, message: &[u8], tell: impl FnOnce(Vec<Violation>) -> Vec<String>) {
-        let Some(schema) = schema else { return };
-        match schema.validate(message) {
-            Ok(violations) if violations.is_empty() => self.validated += 1,
-            Ok(violations) => self.violations.extend(tell(violations)),
-            Err(no_verdict) => self.violations.push(no_verdict.to_string()),
-        }
-    }
-}
 
 /// The fixed context of a case.
 #[derive(Debug, Clone)]
@@ -251,7 +222,7 @@ fn checked_messages(
                 let places = mapping.made_by_each(template, input, &offsets);
                 violations.iter().zip(places).map(|(violation, place)| told(violation, place.as_ref())).collect()
             };
-            result.validate(schemas.of(template), &plain.bytes, tell);
+            result.validate(schemas.of(template), template, &plain.bytes, tell);
             true
         });
     });
@@ -259,14 +230,6 @@ fn checked_messages(
         return Err("a fault of this program: the traced message is another one".to_owned());
     }
     judged(mapping, &context, files, rendered, result)
-}
-
-/// A violation with the place of the template and the declaration's field.
-fn told(violation: &Violation, place: Option<&MadeBy>) -> String {
-    let Violation { rule, path, detail, .. } = violation;
-    let Some(MadeBy { file, line, column, pointer, .. }) = place else { return format!("{path}: {detail} ({rule})") };
-    let field = pointer.as_ref().map(|pointer| format!("field {pointer}, ")).unwrap_or_default();
-    format!("{file}:{line}:{column}: {path}: {detail} ({field}rule {rule})")
 }
 
 /// Messages or faults against the expected files.
@@ -343,11 +306,8 @@ fn notice_case(files: &Files, name: &str, schemas: &Schemas, tally: &mut Tally<'
     // What is kept as unreadable, and JSON, is held to no schema.
     let xml = files.get(&format!("{name}/notice.xml")).filter(|bytes| tally.read(name, bytes).is_ok());
     if let Some(bytes) = xml {
-        // A broker's schema for notices need not have every kind of answer: it judges those whose root it knows.
-        let schema =
-            schemas.notice().filter(|schema| schema.validate(bytes).map_or(true, |found| !found.iter().any(Violation::is_unknown_root)));
         let tell = |violations: Vec<Violation>| violations.iter().map(|violation| told(violation, None)).collect();
-        result.validate(schema, bytes, tell);
+        result.validate(schemas.notice(), "notice", bytes, tell);
     }
     result
 }

@@ -27,11 +27,8 @@ impl CodeList {
         &self.keys
     }
 
-    /// Reads a list; faults name their row's line.
-    ///
-    /// # Errors
-    /// Every fault of the file.
-    pub fn read(name: &str, file: &str, bytes: &[u8]) -> Result<Self, Vec<MappingFault>> {
+    /// Reads a list, as far as it can be read, with every fault of the file; faults name their row's line.
+    pub fn read(name: &str, file: &str, bytes: &[u8]) -> (Self, Vec<MappingFault>) {
         let text = String::from_utf8_lossy(bytes);
         let mut faults = FileFaults::new(file, &text);
         let mut list = Self { name: name.to_owned(), keys: Vec::new(), rows: HashMap::new() };
@@ -42,7 +39,7 @@ impl CodeList {
         let header: Vec<String> = reader.headers().map(|row| row.iter().map(str::to_owned).collect()).unwrap_or_default();
         if !matches!(header.iter().map(String::as_str).collect::<Vec<_>>().as_slice(), ["key", "value"] | ["key", "value", "meaning"]) {
             faults.at_line(1, "the first line has to be: key,value,meaning");
-            return Err(faults.into_vec());
+            return (list, faults.into_vec());
         }
         for row in reader.records() {
             match row {
@@ -60,7 +57,7 @@ impl CodeList {
                 break;
             }
         }
-        if faults.is_empty() { Ok(list) } else { Err(faults.into_vec()) }
+        (list, faults.into_vec())
     }
 
     fn add(&mut self, row: &csv::StringRecord, line: u32, faults: &mut FileFaults<'_>) {

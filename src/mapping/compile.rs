@@ -24,7 +24,7 @@ const MAX_SLOTS: u16 = 500;
 #[derive(Clone, Copy)]
 pub(super) struct Purpose<'m> {
     pub kind: MessageKind,
-    pub settings: &'m [SettingSpec],
+    pub settings: Option<&'m [SettingSpec]>,
     pub codes: &'m [Arc<CodeList>],
     /// Whether places may still be undecided (`todo`).
     pub draft: bool,
@@ -276,7 +276,7 @@ impl Compiler<'_, '_, '_> {
     fn value_place(&self, attribute: Option<&str>, ty: &Ty, code: &Code, text: &str) -> Box<Place> {
         let mut place = self.place(attribute, ty);
         place.text = text.trim().into();
-        if let Some(setting) = last_setting(code).and_then(|index| self.scope.settings.get(usize::from(index))) {
+        if let Some(setting) = last_setting(code).and_then(|index| self.scope.settings?.get(usize::from(index))) {
             place.noun = format!("{}, the operator's setting {}", place.noun, setting.name).into();
         }
         place

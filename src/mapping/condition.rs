@@ -39,7 +39,7 @@ impl Condition {
     pub fn compile(text: &str) -> Result<Self, Vec<ConditionFault>> {
         let scope = Scope {
             purpose: Use::Route,
-            settings: &[],
+            settings: Some(&[]),
             codes: &[],
             variables: Vec::new(),
             draft: false,

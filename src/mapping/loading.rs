@@ -20,11 +20,11 @@ impl Mapping {
             Ok(Some(text)) => with_faults(&files.name, "mapping.toml", text, &mut all, manifest::read),
             Ok(None) => {
                 all.faults.push(whole_file(&files.name, "mapping.toml", "the file is missing"));
-                Manifest { messages: messages::usual(), ..Manifest::default() }
+                Manifest::unread()
             }
             Err(fault) => {
                 all.faults.push(fault);
-                Manifest { messages: messages::usual(), ..Manifest::default() }
+                Manifest::unread()
             }
         };
         let codes = load_codes(files, &mut all.faults);
@@ -117,10 +117,10 @@ fn load_codes(files: &Files, all: &mut Vec<MappingFault>) -> Vec<Arc<CodeList>> 
     let mut lists = Vec::new();
     for (path, bytes) in files.below("codes", ".csv") {
         let name = path.trim_start_matches("codes/").trim_end_matches(".csv");
-        match CodeList::read(name, &format!("{}/{path}", files.name), bytes) {
-            Ok(list) => lists.push(Arc::new(list)),
-            Err(faults) => all.extend(faults),
-        }
+        // A list with faults is there all the same: its uses are none.
+        let (list, faults) = CodeList::read(name, &format!("{}/{path}", files.name), bytes);
+        lists.push(Arc::new(list));
+        all.extend(faults);
     }
     lists
 }
@@ -132,7 +132,8 @@ fn unknown_files(files: &Files, manifest: &Manifest, all: &mut Vec<MappingFault>
     for path in files.files.keys() {
         let documents = path.ends_with(".md") || path.starts_with("cases/") || path.starts_with("notices/");
         let codes = path.starts_with("codes/") && path.ends_with(".csv");
-        if !documents && !codes && !known.contains(path) {
+        let template = !manifest.readable && !path.contains('/') && path.ends_with(".xml");
+        if !documents && !codes && !template && !known.contains(path) {
             let mut fault = whole_file(&files.name, path, "a mapping has no such file");
             fault.suggestion = faults::nearest(path, known.iter().map(String::as_str));
             all.push(fault);

@@ -3,7 +3,7 @@
 use super::faults::{FileFaults, Remark};
 use super::messages::{self, Part};
 use super::settings::{SettingKind, SettingSpec};
-use super::tables::{self, Table};
+use super::tables::{self, Table, Text};
 use crate::domain::declaration::Declaration;
 
 /// How messages of a mapping travel and how the reply to one is read.
@@ -31,6 +31,17 @@ pub enum Currency {
     Fixed(String),
 }
 
+/// A document inside of a message: `[schemas.inside]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inside {
+    /// The template of the message, by its name without `.xml`, or `notice`.
+    pub message: String,
+    /// The element that is the document, without prefix.
+    pub element: String,
+    /// The root file of its schema.
+    pub schema: String,
+}
+
 /// `mapping.toml`
 #[derive(Debug, Clone, Default)]
 pub struct Manifest {
@@ -40,6 +51,8 @@ pub struct Manifest {
     pub version: String,
     /// Where the format is described.
     pub source: String,
+    /// Whether the file could be read at all; if not, nothing is known of what it says.
+    pub readable: bool,
     /// Still being written: places may be undecided, and no broker can use it.
     pub draft: bool,
     /// Currency rule.
@@ -54,14 +67,33 @@ pub struct Manifest {
     pub messages: Vec<Part>,
     /// The official schema's root file per template, by its name without `.xml` (and `notice`).
     pub schemas: Vec<(String, String)>,
+    /// The official schemas of documents inside of messages.
+    pub inside: Vec<Inside>,
     /// Settings that it asks for.
     pub settings: Vec<SettingSpec>,
 }
 
+impl Manifest {
+    /// Its settings; none when the file could not be read.
+    pub(super) fn known_settings(&self) -> Option<&[SettingSpec]> {
+        self.readable.then_some(self.settings.as_slice())
+    }
+
+    /// What stands for a file that cannot be read: only what is wrong whatever it says is a fault of the others.
+    pub(super) fn unread() -> Self {
+        Self { messages: messages::usual(), draft: true, ..Self::default() }
+    }
+
+    /// Whether any message has an official schema.
+    pub fn names_a_schema(&self) -> bool {
+        !self.schemas.is_empty() || !self.inside.is_empty()
+    }
+}
+
 /// Reads `mapping.toml`.
 pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Manifest {
-    let mut manifest = Manifest { messages: messages::usual(), ..Manifest::default() };
-    let Some(parsed) = tables::parse(text, faults) else { return manifest };
+    let Some(parsed) = tables::parse(text, faults) else { return Manifest::unread() };
+    let mut manifest = Manifest { readable: true, messages: messages::usual(), ..Manifest::default() };
     let mut table = Table::new(parsed.get_ref(), 0..0);
     let text_of = |key, table: &mut Table<'_>, faults: &mut FileFaults<'_>| {
         table.needed(key, faults).map(|text| text.text.to_owned()).unwrap_or_default()
@@ -96,22 +128,45 @@ pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Manifest {
         manifest.messages = messages::read(inner, faults);
     }
     if let Some(inner) = table.table("schemas", faults) {
-        for (kind, file) in inner.free_texts(faults) {
-            let known = || manifest.messages.iter().map(|part| part.template.as_str()).chain(["notice"]);
-            if !known().any(|known| known == kind.text) {
-                let known = known();
-                faults.at(kind.at, Remark::unknown(format!("{} is no kind of message", kind.text), kind.text, known));
-            } else if file.text.starts_with('/') || file.text.split('/').any(|part| part == "..") {
-                faults.at(file.at, "a path below the folder of schemas");
-            }
-            manifest.schemas.push((kind.text.to_owned(), file.text.to_owned()));
-        }
+        schemas(inner, &mut manifest, faults);
     }
     for inner in table.tables("settings", faults) {
         setting(inner, &mut manifest.settings, faults);
     }
     table.finish(faults);
     manifest
+}
+
+fn schemas(mut table: Table<'_>, manifest: &mut Manifest, faults: &mut FileFaults<'_>) {
+    let templates: Vec<String> = manifest.messages.iter().map(|part| part.template.clone()).chain(["notice".to_owned()]).collect();
+    let known = |kind: &Text<'_>, faults: &mut FileFaults<'_>| {
+        if !templates.iter().any(|known| known == kind.text) {
+            let known = templates.iter().map(String::as_str);
+            faults.at(kind.at, Remark::unknown(format!("{} is no kind of message", kind.text), kind.text, known));
+        }
+    };
+    let below = |file: &Text<'_>, faults: &mut FileFaults<'_>| {
+        if file.text.starts_with('/') || file.text.split('/').any(|part| part == "..") {
+            faults.at(file.at, "a path below the folder of schemas");
+        }
+    };
+    let inside = if table.is_table("inside") { table.table("inside", faults) } else { None };
+    for (kind, inner) in inside.into_iter().flat_map(|inside| inside.free_tables(faults)).collect::<Vec<_>>() {
+        known(&kind, faults);
+        for (element, file) in inner.free_texts(faults) {
+            if element.text.is_empty() || element.text.contains([':', '/', ' ']) {
+                faults.at(element.at, "the name of an element, without a prefix");
+            }
+            below(&file, faults);
+            let (message, element, schema) = (kind.text.to_owned(), element.text.to_owned(), file.text.to_owned());
+            manifest.inside.push(Inside { message, element, schema });
+        }
+    }
+    for (kind, file) in table.free_texts(faults) {
+        known(&kind, faults);
+        below(&file, faults);
+        manifest.schemas.push((kind.text.to_owned(), file.text.to_owned()));
+    }
 }
 
 fn version(table: &mut Table<'_>, faults: &mut FileFaults<'_>) -> String {
@@ -170,6 +225,10 @@ fn transport(mut table: Table<'_>, faults: &mut FileFaults<'_>) -> Transport {
     if let Some(headers) = table.table("headers", faults) {
         for (name, value) in headers.free_texts(faults) {
             const OURS: [&str; 6] = ["content-type", "content-length", "host", "idempotency-key", "x-conversation-id", "traceparent"];
+            const SECRET: [&str; 3] = ["authorization", "proxy-authorization", "cookie"];
+            if SECRET.contains(&name.text.to_ascii_lowercase().as_str()) {
+                faults.at(name.at, "secrets never stand in a mapping: the broker's [brokers.NAME.auth] says how it is asked for access");
+            }
             if !is_header_name(name.text) || OURS.contains(&name.text.to_ascii_lowercase().as_str()) {
                 faults.at(name.at, "the name of a header that the gateway does not set itself");
             }

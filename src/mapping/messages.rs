@@ -95,7 +95,7 @@ pub(super) fn condition(part: &Part, manifest: &Manifest, codes: &[Arc<CodeList>
     let (text, place) = part.when.as_ref()?;
     let scope = Scope {
         purpose: Use::Message(part.kind),
-        settings: &manifest.settings,
+        settings: manifest.known_settings(),
         codes,
         variables: Vec::new(),
         draft: manifest.draft,

@@ -76,6 +76,7 @@ mod trace;
 mod unknown;
 mod unwrap;
 mod value;
+mod verdicts;
 mod xml;
 mod xpath;
 mod zones;

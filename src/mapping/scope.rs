@@ -41,7 +41,8 @@ pub(super) struct Variable {
 #[derive(Debug)]
 pub(super) struct Scope<'m> {
     pub purpose: Use,
-    pub settings: &'m [SettingSpec],
+    /// None when `mapping.toml` cannot be read: then nothing is said of settings.
+    pub settings: Option<&'m [SettingSpec]>,
     pub codes: &'m [Arc<CodeList>],
     pub variables: Vec<Variable>,
     /// Whether places may still be undecided (`todo`).
@@ -147,12 +148,13 @@ impl Scope<'_> {
         let Some(&(name, name_at)) = rest.first() else {
             return Err((at, "settings.NAME is one setting".into()));
         };
-        let found = self.settings.iter().position(|setting| setting.name == name);
+        let Some(settings) = self.settings else { return Ok((Code::None, Ty::Any)) };
+        let found = settings.iter().position(|setting| setting.name == name);
         let Some(index) = found.and_then(|index| u16::try_from(index).ok()) else {
-            let known = self.settings.iter().map(|setting| setting.name.as_str());
+            let known = settings.iter().map(|setting| setting.name.as_str());
             return Err((name_at, Remark::unknown(format!("mapping.toml has no setting {name}"), name, known)));
         };
-        fields(Code::Root(Root::Setting(index)), self.settings[usize::from(index)].kind.ty(), &rest[1..])
+        fields(Code::Root(Root::Setting(index)), settings[usize::from(index)].kind.ty(), &rest[1..])
     }
 }
 

@@ -165,11 +165,29 @@ impl<'t> Table<'t> {
         }
     }
 
-    /// Every key with its text, for tables with free keys.
+    /// Every key with its table, for tables with free keys.
+    pub(super) fn free_tables(self, faults: &mut FileFaults<'_>) -> Vec<(Text<'t>, Table<'t>)> {
+        let mut list = Vec::new();
+        for (key, value) in self.table {
+            let name = Text { text: key.get_ref().as_ref(), at: key.span().start };
+            match value.get_ref() {
+                DeValue::Table(table) => list.push((name, Table::new(table, value.span()))),
+                _ => {
+                    wrong::<()>(value, name.text, "a table", faults);
+                }
+            }
+        }
+        list
+    }
+
+    /// Every key with its text, but for those that were asked for, for tables with free keys.
     pub(super) fn free_texts(self, faults: &mut FileFaults<'_>) -> Vec<(Text<'t>, Text<'t>)> {
         let mut list = Vec::new();
         for (key, value) in self.table {
             let name = Text { text: key.get_ref().as_ref(), at: key.span().start };
+            if self.asked.contains(&name.text) {
+                continue;
+            }
             match value.get_ref() {
                 DeValue::String(text) => list.push((name, Text { text, at: value.span().start + 1 })),
                 _ => {

@@ -7,7 +7,7 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
-use super::faults::{FileFaults, Located, Remark};
+use super::faults::{FileFaults, Located, Remark, line_column};
 
 /// The namespace of the template's own attributes and elements.
 pub const NAMESPACE: &str = "urn:preclear:mapping:1";
@@ -87,8 +87,10 @@ pub(super) fn read<'t>(text: &'t str, faults: &mut FileFaults<'t>) -> Option<Tem
             Ok(event) => event,
             Err(error) => {
                 let at = offset(reader.error_position()).max(before.min(text.len()));
-                builder.faults.at(at, format!("this is not well-formed XML: {error}"));
-                return None;
+                let open = builder.unclosed().filter(|_| matches!(error, quick_xml::Error::IllFormed(_)));
+                let open = open.map(|open| format!(": {open}")).unwrap_or_default();
+                builder.faults.at(at, format!("this is not well-formed XML: {error}{open}"));
+                return builder.closed();
             }
         };
         if matches!(event, Event::Eof) {
@@ -283,18 +285,26 @@ impl<'t> Builder<'_, 't> {
 
     fn finish(mut self) -> Option<Template> {
         self.flush();
-        if let Some((open, _)) = self.stack.last() {
-            let (at, message) = (self.text.len(), format!("the element {} is not closed", open.name));
-            self.faults.at(at, message);
-            return None;
+        if let Some(open) = self.unclosed() {
+            self.faults.at(self.text.len(), open);
+        } else if self.root.is_none() {
+            self.faults.at(0, "a template has one root element");
         }
-        match self.root {
-            Some(root) => Some(Template { declaration: self.declaration, root }),
-            None => {
-                self.faults.at(0, "a template has one root element");
-                None
-            }
+        self.closed()
+    }
+
+    fn unclosed(&self) -> Option<String> {
+        let (open, _) = self.stack.last()?;
+        let (line, column) = line_column(self.text, open.offset);
+        Some(format!("<{}> at {line}:{column} is not closed", open.name))
+    }
+
+    /// What was read, with everything closed: what stands before a break is judged all the same.
+    fn closed(mut self) -> Option<Template> {
+        while !self.stack.is_empty() {
+            self.close();
         }
+        self.root.map(|root| Template { declaration: self.declaration, root })
     }
 }
 

@@ -50,5 +50,5 @@ impl Template {
 }
 
 fn purpose<'m>(kind: MessageKind, manifest: &'m Manifest, codes: &'m [Arc<CodeList>], traced: bool) -> Purpose<'m> {
-    Purpose { kind, settings: &manifest.settings, codes, draft: manifest.draft, traced }
+    Purpose { kind, settings: manifest.known_settings(), codes, draft: manifest.draft, traced }
 }

@@ -49,6 +49,7 @@ async fn a_broken_mapping_on_disk_changes_nothing_that_works() {
     let line = mappings.edit(TEMPLATE, "{message.lrn}", "{message.lnr}");
     let refused = gateway.ops.post("/v1/mappings/reload", &json!({})).await.expect(409);
     assert_eq!(refused.code(), "reload_refused");
+    assert!(!refused.json().to_string().contains("503"), "the mapping in use goes on serving");
     let place = lists::pointers(&refused.json())[0].clone();
     let column = place.strip_prefix(&format!("{TEMPLATE}:{line}:")).unwrap_or_else(|| panic!("{place} is not in line {line}"));
     assert!(column.parse::<u32>().is_ok_and(|column| column > 0), "{place}");
@@ -158,6 +159,10 @@ async fn a_broken_mapping_without_a_stored_version_harms_its_own_broker_only() {
     assert_eq!(mapping(&gateway, "other-cds").await["state"], "loaded");
     assert_eq!(state_metric(&gateway, "hmrc-cds").await, Some(2.0));
     assert_eq!(state_metric(&gateway, "other-cds").await, Some(0.0));
+    let brokers = gateway.ops.json("/v1/brokers").await;
+    let fault = &lists::row(&brokers, "uk-broker").expect("listed")["faults"][0];
+    assert_eq!(fault["key"], "brokers.uk-broker.mapping", "{fault}");
+    assert_eq!(lists::row(&brokers, "other-broker").expect("listed")["usable"], true);
 
     gateway.uk_broker().notify(&Notice::new("01", "EE000000000KR260101A1").mrn(&mrn(9))).await;
     mappings.edit(TEMPLATE, "{message.lnr}", "{message.lrn}");
@@ -170,6 +175,33 @@ async fn a_broken_mapping_without_a_stored_version_harms_its_own_broker_only() {
     })
     .await;
     assert_eq!(parked["mapping_version"], mapping(&gateway, "hmrc-cds").await["version"]);
+}
+
+/// The mapping serves, and asks for a setting that the broker's configuration does not have: told with its key, and no value.
+#[tokio::test]
+async fn a_broker_whose_settings_do_not_fit_says_so_though_its_mapping_is_loaded() {
+    let mut setup = Setup::new("mapping-settings");
+    let mappings = Mappings::own(&mut setup, &["hmrc-cds"]);
+    let first = "[[settings]]\nname = \"declarant_eori\"";
+    let stamp = "[[settings]]\nname = \"stamp\"\ntype = \"string\"\nrequired = true\nexample = \"x\"\ndescription = \"x\"\n";
+    mappings.edit("hmrc-cds/mapping.toml", first, &format!("{stamp}\n{first}"));
+    let broker = Broker::willing(&setup.pki).await;
+    setup.broker("uk-broker", &broker.url(), "recipient.country == 'GB'");
+    let gateway = Gateway::start(setup).await;
+    assert_eq!(gateway.korea.declare(&goods::parcel(1)).await.expect(503).code(), "mapping_unavailable");
+    let brokers = gateway.ops.json("/v1/brokers").await;
+    let row = lists::row(&brokers, "uk-broker").expect("listed");
+    assert_eq!((&row["usable"], &row["mapping_state"]), (&json!(false), &json!("loaded")), "{row}");
+    let listed = mapping(&gateway, "hmrc-cds").await;
+    for faults in [&row["faults"], &listed["broker_faults"]] {
+        assert_eq!(faults[0]["key"], "brokers.uk-broker.settings.stamp", "{faults}");
+    }
+    let metrics = gateway.metrics().await;
+    assert_eq!(metrics::value(&metrics, "preclear_broker_usable", &[("broker", "uk-broker")]), Some(0.0));
+    assert_eq!(state_metric(&gateway, "hmrc-cds").await, Some(0.0));
+    mappings.edit("hmrc-cds/mapping.toml", "name = \"stamp\"\ntype = \"string\"\nrequired = true", "name = \"stamp\"\ntype = \"string\"");
+    gateway.ops.post("/v1/mappings/reload", &json!({})).await.expect(200);
+    assert_eq!(lists::row(&gateway.ops.json("/v1/brokers").await, "uk-broker").expect("listed")["usable"], true);
 }
 
 /// A broker moved to another mapping and the old folder is gone: what the old one made still goes, for its rules are stored.

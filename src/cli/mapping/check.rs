@@ -1,5 +1,6 @@
 //! `preclear mapping check`: compiles mappings, runs their cases, counts what these touch.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -18,6 +19,7 @@ struct Tally {
     faults: usize,
     warnings: usize,
     validated: usize,
+    unseen: usize,
     uncovered: usize,
     skipped: Vec<String>,
 }
@@ -51,7 +53,7 @@ pub(super) fn check(source: &Source, names: &[String], wishes: Wishes<'_>, out: 
         let coverage = check_cases(mapping, &files, source.folder(), &schemas, &mut tally, err)?;
         tell_coverage(mapping, &coverage, wishes.coverage, &mut tally, out)?;
     }
-    let Tally { mappings, cases, failed, faults, warnings, validated, uncovered, mut skipped } = tally;
+    let Tally { mappings, cases, failed, faults, warnings, validated, unseen, uncovered, mut skipped } = tally;
     skipped.dedup();
     for reason in skipped {
         writeln!(err, "skipped: {reason}").map_err(io)?;
@@ -59,7 +61,9 @@ pub(super) fn check(source: &Source, names: &[String], wishes: Wishes<'_>, out: 
     let exit = u8::from(faults + failed + uncovered > 0);
     let [mappings, faults, warnings, cases, validated] =
         [(mappings, "mapping"), (faults, "fault"), (warnings, "warning"), (cases, "case"), (validated, "message")].map(counted);
-    writeln!(out, "{mappings}, {faults}, {warnings}, {cases}, {failed} failed, {validated} valid against their schema").map_err(io)?;
+    let unseen = if unseen > 0 { format!(", {unseen} without one") } else { String::new() };
+    writeln!(out, "{mappings}, {faults}, {warnings}, {cases}, {failed} failed, {validated} valid against their schema{unseen}")
+        .map_err(io)?;
     Ok(exit)
 }
 
@@ -98,7 +102,7 @@ fn schemas(
         tally.skipped.push(format!("validation of {}: no schema (give --schemas DIR)", mapping.name));
         return Ok(Schemas::default());
     };
-    if mapping.manifest.schemas.is_empty() {
+    if !mapping.manifest.names_a_schema() {
         tally.skipped.push(format!("validation of {}: its mapping.toml names no schema", mapping.name));
     }
     Schemas::load(&mapping.manifest, &folder, true).or_else(|faults| {
@@ -120,18 +124,30 @@ fn check_cases(
 ) -> Result<Coverage, String> {
     let bless = std::env::var_os("PRECLEAR_BLESS").is_some_and(|value| value == "1");
     let (results, coverage) = cases::run(mapping, files, schemas);
+    let mut unseen: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for mut case in results {
         tally.cases += 1;
         if bless && !case.problems.is_empty() {
             blessed(&mut case, &mapping.name, folder, err)?;
         }
         tally.validated += case.validated;
+        tally.unseen += case.unseen.len();
+        for kind in std::mem::take(&mut case.unseen) {
+            unseen.entry(kind).or_default().push(case.name.clone());
+        }
         tally.failed += usize::from(!case.problems.is_empty() || !case.violations.is_empty());
         for problem in &case.problems {
             writeln!(err, "{}/{}: {problem}", mapping.name, case.name).map_err(io)?;
         }
         for violation in &case.violations {
             writeln!(err, "{}/{}: not valid against the schema: {violation}", mapping.name, case.name).map_err(io)?;
+        }
+    }
+    // Where there are no schemas at all, that is told already.
+    if !schemas.is_empty() {
+        for (kind, cases) in unseen {
+            let named = cases.join(", ");
+            tally.skipped.push(format!("validation of {}: [schemas] has none for {kind} of {named}", mapping.name));
         }
     }
     Ok(coverage)

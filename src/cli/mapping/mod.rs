@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::pipe::Pipe;
 use crate::domain::declaration::Declaration;
 use crate::mapping::cases::{self, CaseContext};
 use crate::mapping::fields::{self, FieldLine};
@@ -129,6 +130,7 @@ const MAX_INPUT_BYTES: u64 = 64 * 1024 * 1024;
 /// Runs a command; the exit code.
 pub fn run(args: &MappingArgs, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
     let source = Source::choose(args.mappings.clone());
+    let out: &mut dyn Write = &mut Pipe::new(out);
     let done = match &args.command {
         MappingCommand::List => list(&source, out, err),
         MappingCommand::Check { names, schemas, coverage } => {

@@ -85,7 +85,8 @@ pub(super) fn new(mappings: Option<&Path>, name: &str, sample: Option<&Path>, ou
     }
     let Sketch { proposed, undecided, .. } = sketched;
     writeln!(out, "{} places: {proposed} proposed, {undecided} to decide", proposed + undecided).map_err(io)?;
-    writeln!(out, "next: preclear mapping explain {name} {}", folder.join("cases/first/declaration.json").display()).map_err(io)?;
+    let given = mappings.map(|mappings| format!(" --mappings {}", mappings.display())).unwrap_or_default();
+    writeln!(out, "next: preclear mapping explain {name} {}{given}", folder.join("cases/first/declaration.json").display()).map_err(io)?;
     Ok(0)
 }
 

@@ -10,13 +10,14 @@ use super::source::{Lane, LoadedMapping};
 use super::views::{BACKLOG_STATES, oldest_due_age};
 use crate::catalog::MappingState;
 use crate::domain::time::Timestamp;
-use crate::metrics::MAPPING_STATE;
+use crate::metrics::{BROKER_USABLE, MAPPING_STATE};
 use crate::store::BacklogRow;
 
 /// Sets what the lanes know.
 pub fn set_lanes(lanes: &[Lane]) {
     for lane in lanes {
         gauge!("preclear_breaker_state", "broker" => lane.broker.clone()).set(lane.breaker.gauge());
+        gauge!(BROKER_USABLE, "broker" => lane.broker.clone()).set(if lane.faults.is_empty() { 1.0 } else { 0.0 });
     }
 }
 

@@ -140,13 +140,14 @@ async fn mapping_list(state: &OpsState) -> MappingList {
         }
     };
     let users = |name: &str| state.mappings.iter().filter(|(_, mapping)| *mapping == name).map(|(broker, _)| broker.clone()).collect();
+    let lanes = state.source.lanes();
     let mut mappings: Vec<MappingView> = state
         .source
         .mappings()
         .into_iter()
         .map(|mapping| {
             let brokers = users(&mapping.name);
-            MappingView::new(mapping, brokers, kept.as_deref())
+            MappingView::new(mapping, brokers, &lanes, kept.as_deref())
         })
         .collect();
     mappings.sort_by(|a, b| a.name.cmp(&b.name));

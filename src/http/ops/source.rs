@@ -82,6 +82,8 @@ pub struct Lane {
     pub breaker: BreakerState,
     /// Messages on the wire.
     pub in_flight: u64,
+    /// Why no message can be made for it, whatever the lane does: key of the configuration, and what is wrong.
+    pub faults: Vec<(String, String)>,
 }
 
 /// Which dead letters.

@@ -38,6 +38,10 @@ pub struct BrokerView {
     pub mapping_version: Option<String>,
     /// `loaded`, `stored` (its files cannot be used, a stored version serves) or `broken`.
     pub mapping_state: &'static str,
+    /// Whether messages can be made for it; when not, declarations for it are answered 503.
+    pub usable: bool,
+    /// Why it is not: its mapping, its settings for it, its schemas or the rate table.
+    pub faults: Vec<BrokerFaultView>,
     /// `running`, `paused`, `breaker_open`, `disabled`, `held` or `stopping`.
     pub state: &'static str,
     /// Why it does not run.
@@ -52,6 +56,25 @@ pub struct BrokerView {
     pub backlog: Vec<BacklogView>,
     /// Age of the oldest message that is due (queued, sending or in doubt), in seconds; 0 when none is.
     pub oldest_age_seconds: u64,
+}
+
+/// Why no message can be made for a broker.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct BrokerFaultView {
+    /// The broker.
+    pub broker: String,
+    /// Key of the configuration.
+    pub key: String,
+    /// What is wrong; never a value.
+    pub detail: String,
+}
+
+impl BrokerFaultView {
+    /// All of a lane's broker.
+    pub fn of(lane: &Lane) -> Vec<Self> {
+        let view = |(key, detail): &(String, String)| Self { broker: lane.broker.clone(), key: key.clone(), detail: detail.clone() };
+        lane.faults.iter().map(view).collect()
+    }
 }
 
 /// Messages of one state.
@@ -105,6 +128,8 @@ impl BrokerView {
             mapping: mapping.to_owned(),
             mapping_version: serving.and_then(|listed| listed.version.clone()),
             mapping_state: serving.map_or(MappingState::Broken, |listed| listed.state).as_str(),
+            usable: lane.faults.is_empty(),
+            faults: BrokerFaultView::of(lane),
             state: lane.state.as_str(),
             reason: lane.reason.clone(),
             since: lane.since.map(rfc3339),
@@ -244,6 +269,8 @@ pub struct MappingView {
     pub faults: Vec<MappingFaultView>,
     /// Brokers that use it.
     pub brokers: Vec<String>,
+    /// Why no message can be made for some of them, though the mapping may serve.
+    pub broker_faults: Vec<BrokerFaultView>,
     /// Its newest versions in the store, the last that was taken into use first; null when the store does not answer.
     pub kept: Option<Vec<KeptView>>,
 }
@@ -268,13 +295,15 @@ pub struct KeptView {
 
 impl MappingView {
     /// A mapping with the brokers that use it and what the store keeps of it.
-    pub fn new(mapping: LoadedMapping, brokers: Vec<String>, kept: Option<&[KeptMapping]>) -> Self {
+    pub fn new(mapping: LoadedMapping, brokers: Vec<String>, lanes: &[Lane], kept: Option<&[KeptMapping]>) -> Self {
+        let using = lanes.iter().filter(|lane| brokers.contains(&lane.broker));
         let own = |kept: &[KeptMapping]| {
             let own = kept.iter().filter(|kept| kept.name == mapping.name);
             own.map(|kept| KeptView { version: kept.version.clone(), kept_at: rfc3339(kept.kept_at) }).collect()
         };
         Self {
             kept: kept.map(own),
+            broker_faults: using.flat_map(BrokerFaultView::of).collect(),
             title: mapping.title,
             version: mapping.version,
             state: mapping.state.as_str(),

@@ -7,6 +7,8 @@
 //!   from a network, and a schema that lacks a part is refused instead of validating less than it says;
 //! - what is said of a violation is in our words, made of the schema: no value of the message, and no text of
 //!   the validator, which repeats values;
+//! - an envelope whose schema does not look into it hides nothing: the documents inside have schemas of their own
+//!   (`[schemas.inside]`);
 //! - a compiled schema cannot be shared between threads, so each schema has threads of its own, one for each
 //!   core, which hold it compiled and take messages from one bounded queue. Whoever asks waits and works not.
 //!
@@ -16,6 +18,8 @@ mod blocks;
 mod engine;
 mod explain;
 mod folder;
+mod inside;
+mod judge;
 mod pool;
 mod set;
 mod words;
@@ -23,6 +27,7 @@ mod words;
 use std::path::Path;
 use std::sync::Arc;
 
+pub use judge::Judge;
 pub use set::Schemas;
 
 /// Most violations that are told of one message.

@@ -1,8 +1,8 @@
-//! The schemas of one mapping: one for each message that its `[schemas]` names.
+//! The schemas of one mapping: what each message that its `[schemas]` names is held to.
 
 use std::path::Path;
 
-use super::Schema;
+use super::{Judge, Schema};
 use crate::mapping::Manifest;
 
 /// The name under which `[schemas]` gives the schema of what the broker sends.
@@ -11,7 +11,7 @@ const NOTICE: &str = "notice";
 /// Compiled schemas by the name of the template that makes the message, or `notice`.
 #[derive(Debug, Clone, Default)]
 pub struct Schemas {
-    by_name: Vec<(String, Schema)>,
+    by_name: Vec<(String, Judge)>,
 }
 
 impl Schemas {
@@ -23,12 +23,18 @@ impl Schemas {
     pub fn load(manifest: &Manifest, folder: &Path, notices: bool) -> Result<Self, Vec<String>> {
         let mut loaded: Vec<(&str, Schema)> = Vec::new();
         let (mut schemas, mut faults) = (Self::default(), Vec::new());
-        for (name, root) in manifest.schemas.iter().filter(|(name, _)| notices || name != NOTICE) {
+        let outer = manifest.schemas.iter().map(|(name, root)| (name, None, root));
+        let inside = manifest.inside.iter().map(|inner| (&inner.message, Some(&inner.element), &inner.schema));
+        for (name, element, root) in outer.chain(inside).filter(|(name, ..)| notices || *name != NOTICE) {
             let known = loaded.iter().find(|(known, _)| *known == root.as_str()).map(|(_, schema)| schema.clone());
             match known.map_or_else(|| Schema::load(folder, root), Ok) {
                 Ok(schema) => {
                     loaded.push((root, schema.clone()));
-                    schemas.by_name.push((name.clone(), schema));
+                    let judge = schemas.judge(name);
+                    match element {
+                        None => judge.outer = Some(schema),
+                        Some(element) => judge.inside.push((element.clone(), schema)),
+                    }
                 }
                 Err(found) => faults.extend(found),
             }
@@ -37,13 +43,26 @@ impl Schemas {
         if faults.is_empty() { Ok(schemas) } else { Err(faults) }
     }
 
-    /// The schema of the messages of a template, by its name without `.xml`.
-    pub fn of(&self, template: &str) -> Option<&Schema> {
-        self.by_name.iter().find(|(name, _)| name == template).map(|(_, schema)| schema)
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
     }
 
-    /// The schema of what the broker sends.
-    pub fn notice(&self) -> Option<&Schema> {
+    fn judge(&mut self, name: &str) -> &mut Judge {
+        let at = self.by_name.iter().position(|(known, _)| known == name).unwrap_or_else(|| {
+            self.by_name.push((name.to_owned(), Judge { lenient: name == NOTICE, ..Judge::default() }));
+            self.by_name.len() - 1
+        });
+        &mut self.by_name[at].1
+    }
+
+    /// What the messages of a template are held to, by its name without `.xml`.
+    pub fn of(&self, template: &str) -> Option<&Judge> {
+        self.by_name.iter().find(|(name, _)| name == template).map(|(_, judge)| judge)
+    }
+
+    /// What the broker's notices are held to.
+    pub fn notice(&self) -> Option<&Judge> {
         self.of(NOTICE)
     }
 }

@@ -207,3 +207,69 @@ fn a_short_path_is_the_end_of_a_path() {
     assert_eq!(of("/A"), "A");
     assert_eq!(of(""), "");
 }
+
+const ENVELOPE: &str = r#"<xs:schema xmlns:xs="http://www.w3.org/2001/XMLSchema" targetNamespace="urn:e" elementFormDefault="qualified">
+  <xs:element name="Envelope"><xs:complexType><xs:sequence>
+    <xs:element name="Sender" type="xs:token"/>
+    <xs:element name="Body"><xs:complexType><xs:sequence><xs:any processContents="skip" maxOccurs="unbounded"/></xs:sequence></xs:complexType></xs:element>
+  </xs:sequence></xs:complexType></xs:element>
+</xs:schema>"#;
+
+/// What is told of a message whose envelope looks into nothing.
+fn judged(judge: &Judge, message: &str) -> Option<Vec<String>> {
+    let at = |violation: &Violation| message.get(violation.offset..).and_then(|rest| rest.split([' ', '>', '/']).next()).unwrap_or("");
+    let found = judge.validate(message.as_bytes()).expect("a verdict")?;
+    Some(found.iter().map(|violation| format!("{} {} {}", at(violation), violation.rule, violation.path)).collect())
+}
+
+#[test]
+fn a_document_inside_of_an_envelope_is_judged_by_itself_and_told_at_its_place() {
+    let folder = folder("inside", &[("envelope.xsd", ENVELOPE), ("root.xsd", ROOT), ("common/types.xsd", TYPES)]);
+    let outer = Schema::load(&folder, "envelope.xsd").expect("loads");
+    let inside = vec![("Declaration".to_owned(), load(&folder).expect("loads"))];
+    let plain = Judge { outer: Some(outer.clone()), ..Judge::default() };
+    let ours = Judge { outer: Some(outer), inside, lenient: false };
+    let theirs = Judge { lenient: true, ..ours.clone() };
+    let (_, document) = SOUND.split_once("?>").expect("a declaration");
+    // The prefix is declared around the document, and hides another of the same name further out.
+    let document = document.replace(" xmlns:d=\"urn:a\"", "");
+    let whole = format!(
+        "\u{feff}<?xml version=\"1.0\"?><e:Envelope xmlns:e='urn:e' xmlns:d='urn:x'><e:Sender>S</e:Sender><e:Body xmlns:d=\"urn:a\">{document}<e:Gap/>{document}</e:Body></e:Envelope>"
+    );
+    let nothing: Option<Vec<String>> = Some(Vec::new());
+    for judge in [&plain, &ours, &theirs] {
+        assert_eq!(judged(judge, &whole), nothing);
+    }
+    let last = |from: &str, to: &str| {
+        let at = whole.rfind(from).expect("there");
+        format!("{}{to}{}", &whole[..at], &whole[at + from.len()..])
+    };
+    #[rustfmt::skip]
+    let table = [
+        (last("AB1234", VALUE), "<d:Reference cvc-pattern-valid /Envelope/Body/Declaration[2]/Reference"),
+        (last("number=\"1\"", ""), "<d:Line cvc-complex-type.4 /Envelope/Body/Declaration[2]/Line"),
+        (last("<d:Declaration>", "<d:Declaration strange='1'>"), "<d:Declaration cvc-complex-type.3.2.2 /Envelope/Body/Declaration[2]/@strange"),
+        (last("<d:Declaration>", "<d:Declaration xmlns:d='urn:b'>"), "<d:Declaration cvc-elt.1 /Envelope/Body/Declaration[2]"),
+    ];
+    for (message, expected) in &table {
+        assert_eq!(judged(&plain, message), nothing, "the envelope's schema sees nothing");
+        for judge in [&ours, &theirs] {
+            assert_eq!(judged(judge, message), Some(vec![(*expected).to_owned()]), "{message}");
+        }
+    }
+    let both = last("AB1234", VALUE).replacen("<e:Sender>S</e:Sender>", "", 1);
+    let told = judged(&ours, &both).expect("judged");
+    assert!(told.len() == 2 && told[0].ends_with("/Envelope/Body") && told[1].ends_with("/Reference"), "{told:?}");
+    // A name that no schema waits for would hide that nothing was looked at: in ours it is told.
+    let other = whole.replace("d:Declaration", "d:Declaratoin");
+    assert_eq!(judged(&ours, &other), Some(vec!["<e:Envelope schemas.inside /Envelope".to_owned()]));
+    assert_eq!(judged(&theirs, &other), nothing);
+    // Of what the broker sends, a document may come alone, and be one that no schema knows.
+    assert_eq!(
+        judged(&theirs, &SOUND.replace("AB1234", "x")),
+        Some(vec!["<d:Reference cvc-pattern-valid /Declaration/Reference".to_owned()])
+    );
+    assert_eq!(judged(&theirs, "<Other/>"), None);
+    assert_eq!(judged(&ours, "<Other/>").expect("judged").len(), 2);
+    assert_eq!(judged(&Judge { outer: None, ..ours }, "<e:Envelope").expect("judged"), ["<e:Envelope not-well-formed "]);
+}

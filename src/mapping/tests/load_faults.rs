@@ -97,7 +97,7 @@ note = "m"
 fn what_is_no_template_is_refused_where_it_breaks() {
     for (template, expected) in [
         ("<R><A></R>", "test/declaration.xml:1:"),
-        ("<R>", "test/declaration.xml:1:4: the element R is not closed"),
+        ("<R>", "test/declaration.xml:1:4: <R> at 1:2 is not closed"),
         ("", "test/declaration.xml:1:1: a template has one root element"),
         ("<R/><S/>", "a message has one root element"),
         ("<!DOCTYPE R [<!ENTITY a \"b\">]>\n<R>&a;</R>", "test/declaration.xml:1:1: DOCTYPE is not allowed"),

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 mod calls;
 mod expressions;
+mod knock_on;
 mod load_faults;
 mod notices;
 mod operators;

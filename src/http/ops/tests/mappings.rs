@@ -35,3 +35,23 @@ async fn a_mapping_that_the_store_serves_is_told_everywhere() {
     let seen = get(&failing, "/v1/mappings").await.json();
     assert!(seen["mappings"][0]["kept"].is_null() && seen["mappings"][0]["state"] == "loaded", "{seen}");
 }
+
+/// A mapping that serves says nothing of a broker whose settings do not fit it; its breaker hides that neither.
+#[actix_web::test]
+async fn a_broker_for_which_no_message_can_be_made_says_why() {
+    let bench = bench(StandIn::default(), "");
+    let brokers = get(&bench, "/v1/brokers").await.json()["brokers"].clone();
+    let usable = |at: usize| (brokers[at]["name"].as_str(), brokers[at]["usable"].as_bool(), brokers[at]["faults"].to_string());
+    let why = r#"[{"broker":"nl-broker","key":"brokers.nl-broker.settings.office","detail":"is missing"}]"#;
+    let sorted = |text: &str| serde_json::from_str::<serde_json::Value>(text).expect("JSON");
+    let (nl, uk) = (usable(0), usable(1));
+    assert_eq!((nl.0, nl.1, sorted(&nl.2)), (Some("nl-broker"), Some(false), sorted(why)));
+    assert_eq!((uk.0, uk.1, uk.2.as_str()), (Some("uk-broker"), Some(true), "[]"));
+    assert_eq!((brokers[0]["state"].as_str(), brokers[0]["mapping_state"].as_str()), (Some("breaker_open"), Some("loaded")));
+    let mapping = get(&bench, "/v1/mappings").await.json()["mappings"][0].clone();
+    assert_eq!((mapping["state"].as_str(), &mapping["broker_faults"]), (Some("loaded"), &sorted(why)));
+    let metrics = get(&bench, "/metrics").await.text;
+    for line in ["preclear_broker_usable{broker=\"nl-broker\"} 0", "preclear_broker_usable{broker=\"uk-broker\"} 1"] {
+        assert!(metrics.contains(line), "{line} in {metrics}");
+    }
+}

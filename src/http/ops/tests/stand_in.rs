@@ -104,8 +104,10 @@ impl OpsSource for StandIn {
             since: Some(at("2026-11-22T11:00:00Z")),
             breaker: BreakerState::HalfOpen,
             in_flight: 3,
+            faults: Vec::new(),
         };
-        let nl = Lane { broker: "nl-broker".into(), breaker: BreakerState::Open, state: LaneState::BreakerOpen, ..uk.clone() };
+        let faults = vec![("brokers.nl-broker.settings.office".to_owned(), "is missing".to_owned())];
+        let nl = Lane { broker: "nl-broker".into(), breaker: BreakerState::Open, state: LaneState::BreakerOpen, faults, ..uk.clone() };
         vec![nl, uk]
     }
 
