@@ -4,7 +4,7 @@
 //! in the store with the filing, so that a restart forgets none and tells none twice; the time that a broker is given
 //! (`answer_within_s`) is asked for at each look, so that a new one counts for what waits already.
 //!
-//! Bounds: one query per broker and look, looks at least [`SHORTEST_SLEEP`] apart, [`BATCH`] events in one commit.
+//! Bounds: one query for each broker and look, looks at least a moment apart, so many events in one commit.
 
 use std::collections::BTreeMap;
 use std::future::Future;
