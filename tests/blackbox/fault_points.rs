@@ -7,7 +7,8 @@ use crate::support::sink::Sink;
 use crate::support::{goods, until};
 use serde_json::json;
 
-/// Every point is met by this one road, kills, and leaves nothing lost and nothing twice.
+/// Every point but those of `prepare` is met by this one road, kills, and leaves nothing lost and nothing twice. What `prepare` renders
+/// needs a change of mind: its points are met by the judge's scenario `points` (tests/rig).
 #[tokio::test]
 async fn a_kill_at_each_point_loses_nothing() {
     let listed = run(&Setup::new("points"), &["fault-points"]);
